@@ -1,0 +1,50 @@
+# Everything sets itself up in .venv/: `make rehearse` and `make test` are all that a new machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SCENARIO ?= go-live
+ARGS ?=
+
+.PHONY: rehearse test check lint types unit bench clean help
+
+help:
+	@echo "make rehearse   run the go-live rehearsal (SCENARIO=..., ARGS=...)"
+	@echo "make test       lint, types and all tests"
+	@echo "make bench      benchmarks, written to reports/bench/benchmark.json"
+	@echo "make clean      remove .venv and caches"
+
+rehearse: $(VENV)/.ready
+	@$(BIN)/tillproof run $(SCENARIO) $(ARGS)
+
+test: check
+
+check: lint types unit
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+bench: $(VENV)/.ready-dev
+	$(BIN)/python -m loadtest.bench $(ARGS)
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: requirements/dev.txt $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info

@@ -1,0 +1,1 @@
+"""Fleets of tills and servers, and the faults that befall them."""

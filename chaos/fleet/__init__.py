@@ -1,0 +1,1 @@
+"""Ways to run a shop: child processes, containers, simulation."""

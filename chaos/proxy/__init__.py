@@ -1,0 +1,1 @@
+"""Network faults: Toxiproxy, wrapped, and a built-in proxy that speaks the same HTTP API."""

@@ -1,0 +1,1 @@
+"""Locust cashiers and back-office clerks, their histories and latencies, and the benchmarks."""

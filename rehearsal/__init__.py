@@ -1,0 +1,1 @@
+"""Runs a scenario, judges it with independent checkers, and reports."""

@@ -1,0 +1,1 @@
+"""Reads the witnesses into plain files that anyone can recompute."""

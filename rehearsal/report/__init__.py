@@ -1,0 +1,1 @@
+"""Verdicts as JSON, JUnit, Markdown, OpenMetrics and one HTML page."""

@@ -1,0 +1,71 @@
+"""Who wrote what, and how far: the identities that make the sync exact.
+
+A journal belongs to a (till, incarnation); its entries form a hash chain from a genesis that covers
+cluster, till and incarnation, so that no other till's or cluster's journal can be taken for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b32encode
+from dataclasses import dataclass
+
+HASH_BYTES = 32
+ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A reign of one live server. `n` only grows; the random `id` tells two reigns with one n apart."""
+
+    cluster: str
+    n: int
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A journal's name. `incarnation` is 16 random bytes, made when a till is provisioned or rebased."""
+
+    till: str
+    incarnation: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A place in a journal: the sequence (0 = before the first entry) and the chain hash there."""
+
+    seq: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a till has the masters: a position (transaction horizon) within a term."""
+
+    term: Term
+    pos: int
+
+
+def genesis_hash(*, cluster: str, key: Key) -> bytes:
+    """Return the hash at sequence 0 of a journal."""
+    head = hashlib.sha256(b"syncref journal 1")
+    for part in (cluster.encode(), key.till.encode(), key.incarnation):
+        head.update(len(part).to_bytes(4, "big"))
+        head.update(part)
+    return head.digest()
+
+
+def chain_hash(previous: bytes, payload: bytes) -> bytes:
+    """Return SHA-256(previous hash ‖ payload)."""
+    return hashlib.sha256(previous + payload).digest()
+
+
+def short_number(incarnation: bytes) -> str:
+    """Return the five characters by which an incarnation is known on paper (its first 25 bits, base 32)."""
+    return b32encode(incarnation[:5]).decode()[:5]
+
+
+def receipt_number(*, key: Key, counter: int) -> str:
+    """Return the number printed on a receipt: till, incarnation's short number, counter within it."""
+    return f"{key.till}-{short_number(key.incarnation)}-{counter:06d}"

@@ -1,0 +1,109 @@
+"""The till's tables (SQLite or PostgreSQL)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, false
+
+from syncref.domain.masters import MASTERS
+from syncref.store.columns import line_columns, master_columns, receipt_columns, z_columns
+
+metadata = MetaData()
+
+till = Table(  # one row: who this till is, and how far it got
+    "till",
+    metadata,
+    Column("one", Integer, primary_key=True),
+    Column("till", Text, nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("incarnation", LargeBinary, nullable=False),
+    Column("head_seq", BigInteger, nullable=False),
+    Column("head_hash", LargeBinary, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("business_date", Text),  # None: no day is open
+    Column("closed_date", Text),  # the last date closed
+    Column("mode", Text, nullable=False),  # selling, closed, draining, frozen
+    Column("time_floor_ms", BigInteger, nullable=False),
+    Column("acked", BigInteger, nullable=False),
+    Column("safe", BigInteger, nullable=False),
+    Column("term_n", BigInteger),
+    Column("term_id", LargeBinary),
+    Column("cursor_n", BigInteger),
+    Column("cursor_id", LargeBinary),
+    Column("cursor_pos", BigInteger, nullable=False),
+    Column("urgent_pos", BigInteger, nullable=False),
+    Column("stock_seq", BigInteger, nullable=False),
+    Column("loaded", Boolean, nullable=False, server_default=false()),  # initial load finished and verified
+    Column("masters_ms", BigInteger),  # when a run was last applied
+    Column("contact_ms", BigInteger),
+    Column("alarm", Text),  # e.g. forked at 17
+)
+journal = Table(
+    "journal",
+    metadata,
+    Column("incarnation", LargeBinary, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+
+def _entry_key() -> list[Column[Any]]:
+    return [
+        Column("incarnation", LargeBinary, primary_key=True),
+        Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    ]
+
+
+receipt = Table("receipt", metadata, *_entry_key(), *receipt_columns())
+Index("receipt_number", receipt.c.receipt_no, unique=True)
+Index("receipt_op", receipt.c.op_id, unique=True)
+line = Table(
+    "line",
+    metadata,
+    *_entry_key(),
+    Column("line_no", Integer, primary_key=True, autoincrement=False),
+    *line_columns(),
+)
+payment = Table(
+    "payment",
+    metadata,
+    *_entry_key(),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("tender", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+z_report = Table("z_report", metadata, *_entry_key(), *z_columns())
+operation = Table(  # op id, kept for ever with its result (JSON, as it was answered)
+    "operation",
+    metadata,
+    Column("op_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("result", LargeBinary, nullable=False),
+)
+masters: dict[str, Table] = {spec.name: Table(spec.name, metadata, *master_columns(spec)) for spec in MASTERS}
+Index("price_sku", masters["price"].c.sku)
+stage = Table(  # rows of a run that is not finished; nothing here is visible to a sale
+    "stage",
+    metadata,
+    Column("run", LargeBinary, primary_key=True),
+    Column("tbl", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("row", LargeBinary, nullable=False),
+)
+run = Table(  # the run being staged, resumable: at most one row
+    "run",
+    metadata,
+    Column("run", LargeBinary, primary_key=True),
+    Column("term_n", BigInteger, nullable=False),
+    Column("term_id", LargeBinary, nullable=False),
+    Column("from_pos", BigInteger, nullable=False),  # the cursor it began at: compare-and-set
+    Column("round_from", BigInteger, nullable=False),
+    Column("scan_to", BigInteger),
+    Column("after_tbl", Text),
+    Column("after_key", Text),
+)
+digest = Table("digest", metadata, Column("tbl", Text, primary_key=True), Column("value", Text, nullable=False))
