@@ -1,1 +1,1 @@
-"""Reads the witnesses into plain files that anyone can recompute."""
+"""Evidence: what the witnesses saw, exported to plain files and read back from them."""

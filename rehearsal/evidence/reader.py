@@ -1,0 +1,109 @@
+"""Reading an evidence folder: lazily, row by row, whether a file is plain or compressed.
+
+Checkers, judge and report see a run only through this. Rows are dicts of strings, as csv gives them.
+
+    history.jsonl                    operations, in the order of the merged worker files
+    latency.csv                      second, till, n, p50_ms, p99_ms, max_ms, fail, info
+    samples.csv                      till, at_ms, pair, a, b     (a, b: price in force, or empty)
+    masters_samples.csv              till, at_ms, online, age_ms, term_n, cursor_pos
+    backlog.csv                      at_ms, till, head, acked, on_server
+    throughput.csv                   second, ok
+    host.csv                         at_ms, cpu_percent, steal_percent, load1, memory_available_mib
+    price_lag.csv                    op_id, till, version, lag_ms  (edit committed to row applied)
+    opening/<table>.csv              masters as imported: products, prices, vendors, tax_rates, stock
+    tills/<till>/<table>.csv         state, receipts, lines, payments, journal, z, products, prices,
+                                     vendors, tax_rates, stock
+    server/<table>.csv               state, term, receipts, lines, payments, journal, settlement, z,
+                                     flags, asides, products, prices, vendors, tax_rates, stock,
+                                     goods_receipts, vendor_returns, stock_counts, edits, changes
+    meta.json                        model.Meta
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import zstandard
+
+from rehearsal.model import Meta
+
+csv.field_size_limit(1 << 26)
+
+
+class EvidenceMissing(Exception):
+    """A file that a checker needs is not in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """An evidence folder."""
+
+    folder: Path
+
+    def meta(self) -> Meta:
+        """Return the run's facts."""
+        return Meta.load_from(self.folder / "meta.json")
+
+    def tills(self) -> tuple[str, ...]:
+        """Return the tills that have a folder, sorted."""
+        below = self.folder / "tills"
+        return tuple(sorted(path.name for path in below.iterdir())) if below.is_dir() else ()
+
+    def path(self, name: str) -> Path | None:
+        """Return the file of a name such as `tills/T01/receipts.csv`, plain or .zst; None when absent."""
+        for path in (self.folder / name, self.folder / f"{name}.zst"):
+            if path.exists():
+                return path
+        return None
+
+    def has(self, name: str) -> bool:
+        """Say whether there is such a file."""
+        return self.path(name) is not None
+
+    @contextmanager
+    def text(self, name: str) -> Iterator[TextIO]:
+        """Open a file by its plain name."""
+        path = self.path(name)
+        if path is None:
+            raise EvidenceMissing(name)
+        if path.suffix != ".zst":
+            with path.open(encoding="utf-8", newline="") as plain:
+                yield plain
+            return
+        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as reader:
+            yield io.TextIOWrapper(reader, encoding="utf-8", newline="")
+
+    def rows(self, name: str) -> Iterator[dict[str, str]]:
+        """Yield the rows of a CSV file, e.g. `server/receipts.csv`."""
+        with self.text(name) as file:
+            yield from csv.DictReader(file)
+
+    def rows_if_any(self, name: str) -> Iterator[dict[str, str]]:
+        """Yield the rows of a CSV file, none when it is absent."""
+        if self.has(name):
+            yield from self.rows(name)
+
+    def history(self) -> Iterator[dict[str, Any]]:
+        """Yield the cashiers' and clerks' operations. A line that is not JSON raises ValueError."""
+        with self.text("history.jsonl") as file:
+            for line in file:
+                if line.strip():
+                    yield json.loads(line)
+
+    def digests(self) -> dict[str, str]:
+        """Return file → SHA-256 of its stored bytes, for every file but meta.json."""
+        found = {}
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and path.name != "meta.json":
+                name = path.relative_to(self.folder).as_posix()
+                with path.open("rb") as file:
+                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
