@@ -1,0 +1,261 @@
+"""Selling: how a basket becomes lines, payments and totals, and what may be taken back.
+
+Pure leaves of the journal core. Each raises `RuleBroken` with the reason that the cashier reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from syncref.domain.money import line_amount, tax_included
+from syncref.errors import RuleBroken
+from syncref.wire.entry import LINES_MAX, PAYMENTS_MAX, Line, Payment, Receipt
+
+TENDERS = ("cash", "card", "voucher")
+QTY_MAX = 10**9
+AMOUNT_MAX = 10**12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineAsked:
+    """A line of a basket: qty in thousandths, discount in minor units, both as positive numbers."""
+
+    sku: str
+    qty: int
+    discount: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentAsked:
+    """A tender and its amount; None takes what the others leave."""
+
+    tender: str
+    amount: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basket:
+    """What a cashier asks to sell."""
+
+    lines: tuple[LineAsked, ...]
+    payments: tuple[PaymentAsked, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineReturned:
+    """A line to take back, in positive numbers as printed on the receipt."""
+
+    sku: str
+    qty: int
+    unit_price: int
+    price_version: int
+    tax_rate_bp: int
+    discount: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """What a cashier asks to refund, of a receipt of this or another till."""
+
+    receipt_no: str
+    lines: tuple[LineReturned, ...]
+    payments: tuple[PaymentAsked, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRow:
+    """A row of the price table: what a product costs from `valid_from_ms` on."""
+
+    valid_from_ms: int
+    amount: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What the masters say of a product: whether it is sold, its tax rate (None: none known), its prices."""
+
+    sku: str
+    active: bool
+    tax_rate_bp: int | None
+    prices: tuple[PriceRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """A receipt of this till, and the receipts that were taken back from it, voids included."""
+
+    receipt: Receipt
+    returns: tuple[Receipt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """A receipt's body: lines, payments and their totals, with the signs that the entry has."""
+
+    lines: tuple[Line, ...]
+    payments: tuple[Payment, ...]
+    gross: int
+    tax: int
+
+
+def price_at(prices: Iterable[PriceRow], instant_ms: int) -> PriceRow | None:
+    """Return the price in force at an instant: the latest that is already valid, not the newest row."""
+    valid = (row for row in prices if row.valid_from_ms <= instant_ms)
+    return max(valid, key=lambda row: row.valid_from_ms, default=None)
+
+
+def priced(basket: Basket, offers: Iterable[Offer], *, instant_ms: int) -> Sums:
+    """Return the receipt body of a sale at the prices of an instant."""
+    by_sku = {offer.sku: offer for offer in offers}
+    _check_count(len(basket.lines), LINES_MAX, "lines")
+    lines = tuple(_priced_line(asked, by_sku.get(asked.sku), instant_ms) for asked in basket.lines)
+    return _summed(lines, basket.payments, sign=1)
+
+
+def returned(asked: Return, original: Original | None) -> Sums:
+    """Return the body of a refund; an original of this till is checked for what is left to take back."""
+    _check_count(len(asked.lines), LINES_MAX, "lines")
+    for line in asked.lines:
+        _check_range(line.qty, 1, QTY_MAX, "qty")
+        _check_range(line.unit_price, 0, AMOUNT_MAX, "unit_price")
+        _check_range(line.tax_rate_bp, 0, 100_000, "tax_rate_bp")
+        _check_range(line.price_version, 0, 2**62, "price_version")
+        _check_range(line.discount, 0, AMOUNT_MAX, "discount")
+    if original is not None:
+        _check_left(asked, original)
+    lines = tuple(
+        _line(
+            sku=line.sku,
+            qty=-line.qty,
+            unit_price=line.unit_price,
+            price_version=line.price_version,
+            tax_rate_bp=line.tax_rate_bp,
+            discount=-line.discount,
+        )
+        for line in asked.lines
+    )
+    return _summed(lines, asked.payments, sign=-1)
+
+
+def voided(original: Original) -> Sums:
+    """Return the body that takes a whole sale back: its exact mirror."""
+    receipt = original.receipt
+    if receipt.kind != "sale":
+        raise RuleBroken(f"a {receipt.kind} can't be voided")
+    if original.returns:
+        raise RuleBroken("the receipt is voided or partly refunded already")
+    lines = tuple(
+        Line(
+            sku=line.sku,
+            qty=-line.qty,
+            unit_price=line.unit_price,
+            price_version=line.price_version,
+            tax_rate_bp=line.tax_rate_bp,
+            discount=-line.discount,
+            tax=-line.tax,
+            amount=-line.amount,
+        )
+        for line in receipt.lines
+    )
+    payments = tuple(Payment(tender=p.tender, amount=-p.amount) for p in receipt.payments)
+    return Sums(lines=lines, payments=payments, gross=-receipt.gross, tax=-receipt.tax)
+
+
+def _priced_line(asked: LineAsked, offer: Offer | None, instant_ms: int) -> Line:
+    _check_range(asked.qty, 1, QTY_MAX, "qty")
+    _check_range(asked.discount, 0, AMOUNT_MAX, "discount")
+    if offer is None or not offer.active:
+        raise RuleBroken(f"product {asked.sku} is not sold")
+    price = price_at(offer.prices, instant_ms)
+    if price is None or offer.tax_rate_bp is None:
+        raise RuleBroken(f"product {asked.sku} has no price or tax rate yet")
+    return _line(
+        sku=asked.sku,
+        qty=asked.qty,
+        unit_price=price.amount,
+        price_version=price.version,
+        tax_rate_bp=offer.tax_rate_bp,
+        discount=asked.discount,
+    )
+
+
+def _line(*, sku: str, qty: int, unit_price: int, price_version: int, tax_rate_bp: int, discount: int) -> Line:
+    amount = line_amount(qty=qty, unit_price=unit_price, discount=discount)
+    if amount * qty < 0:
+        raise RuleBroken(f"the discount on {sku} is more than it costs")
+    return Line(
+        sku=sku,
+        qty=qty,
+        unit_price=unit_price,
+        price_version=price_version,
+        tax_rate_bp=tax_rate_bp,
+        discount=discount,
+        tax=tax_included(amount=amount, rate_bp=tax_rate_bp),
+        amount=amount,
+    )
+
+
+def _summed(lines: tuple[Line, ...], asked: tuple[PaymentAsked, ...], *, sign: int) -> Sums:
+    gross = sum(line.amount for line in lines)
+    _check_range(gross * sign, 0, AMOUNT_MAX, "gross")
+    payments = _payments(asked, gross * sign)
+    return Sums(
+        lines=lines,
+        payments=tuple(Payment(tender=tender, amount=sign * amount) for tender, amount in payments),
+        gross=gross,
+        tax=sum(line.tax for line in lines),
+    )
+
+
+def _payments(asked: tuple[PaymentAsked, ...], due: int) -> list[tuple[str, int]]:
+    _check_count(len(asked), PAYMENTS_MAX, "payments")
+    known = 0
+    open_ended = 0
+    for payment in asked:
+        if payment.tender not in TENDERS:
+            raise RuleBroken(f"tender {payment.tender!r} is none of {', '.join(TENDERS)}")
+        if payment.amount is None:
+            open_ended += 1
+        else:
+            _check_range(payment.amount, 0, AMOUNT_MAX, "payment")
+            known += payment.amount
+    if open_ended > 1:
+        raise RuleBroken("only one payment may take the rest")
+    if known > due or (known < due and not open_ended):
+        raise RuleBroken(f"payments of {known} do not balance {due}")
+    return [(p.tender, due - known if p.amount is None else p.amount) for p in asked]
+
+
+def _check_left(asked: Return, original: Original) -> None:
+    """Refuse to take back more of a line (quantity, and discount with it) than was sold and is left."""
+    if original.receipt.kind != "sale":
+        raise RuleBroken(f"a {original.receipt.kind} can't be refunded")
+    qty: Counter[tuple[str, int, int, int]] = Counter()
+    discount: Counter[tuple[str, int, int, int]] = Counter()
+    for receipt in (original.receipt, *original.returns):
+        for line in receipt.lines:
+            place = (line.sku, line.unit_price, line.price_version, line.tax_rate_bp)
+            qty[place] += line.qty
+            discount[place] += line.discount
+    for back in asked.lines:
+        place = (back.sku, back.unit_price, back.price_version, back.tax_rate_bp)
+        if place not in qty:
+            raise RuleBroken(f"receipt {asked.receipt_no} has no such line of {back.sku}")
+        qty[place] -= back.qty
+        discount[place] -= back.discount
+    over = [place[0] for place in qty if qty[place] < 0 or discount[place] < 0]
+    if over:
+        raise RuleBroken(f"more of {over[0]} than receipt {asked.receipt_no} has left to refund")
+
+
+def _check_count(count: int, most: int, what: str) -> None:
+    if not 1 <= count <= most:
+        raise RuleBroken(f"{count} {what}, where 1 to {most} are allowed")
+
+
+def _check_range(value: int, least: int, most: int, what: str) -> None:
+    if not least <= value <= most:
+        raise RuleBroken(f"{what} {value} is not between {least} and {most}")
