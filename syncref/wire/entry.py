@@ -94,7 +94,21 @@ class DayClosed(msgspec.Struct, array_like=True, frozen=True, kw_only=True, tag=
     chain_head: bytes
 
 
-Entry = Receipt | DayOpened | DayClosed
+class Continued(msgspec.Struct, array_like=True, frozen=True, kw_only=True, tag="c"):
+    """The first entry of a journal that continues another of this till, and closes it.
+
+    Up to `seq`, with chain hash `hash`, till and server agree on the old journal; what the till had after
+    that follows here under its original op ids.
+    """
+
+    op_id: bytes
+    incarnation: bytes
+    seq: int
+    hash: bytes
+    at_ms: int
+
+
+Entry = Receipt | DayOpened | DayClosed | Continued
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)

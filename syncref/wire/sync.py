@@ -39,7 +39,8 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 class HelloAnswer(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """The server's durable mark for this journal, and its hash at the till's head if it has got that far.
 
-    `session` (16 random bytes) binds the acks that follow to this handshake.
+    `session` (16 random bytes) binds the acks that follow to this handshake. `closed`: the journal takes
+    nothing more, another incarnation continues it.
     """
 
     session: bytes
@@ -49,6 +50,7 @@ class HelloAnswer(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     hash_at_head: bytes | None
     safe: int
     server_ms: int
+    closed: bool = False
 
 
 class Batch(msgspec.Struct, array_like=True, frozen=True, kw_only=True):

@@ -1,0 +1,18 @@
+"""Which server's word counts: terms only go up, and one number has one identity."""
+
+from __future__ import annotations
+
+from syncref.domain.identity import Term
+
+
+def distrust(known: Term | None, told: Term) -> tuple[str, str] | None:
+    """Return (alarm code, detail) when a server's term must not be believed or remembered, else None."""
+    if known is None:
+        return None
+    if told.cluster != known.cluster:
+        return "foreign_cluster", f"{told.cluster} is not {known.cluster}"
+    if told.n < known.n:
+        return "stale_server", f"term {told.n} is older than {known.n}"
+    if told.n == known.n and told.id != known.id:
+        return "term_conflict", f"two servers call themselves term {told.n}"
+    return None
