@@ -1,0 +1,150 @@
+"""Settlement: whether a till's Z report of a business date is what the server has posted, to the cent.
+
+TALLIED means Z = posted + written off, in counts, totals, tenders and tax rates. A date is judged from its
+sums alone, again and again as entries arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class State(Enum):
+    """OPEN: no Z yet. RESTATED: Z tallied, then a late receipt came. ABANDONED: there will be no Z."""
+
+    OPEN = "open"
+    TALLIED = "tallied"
+    RESTATED = "restated"
+    MISMATCH = "mismatch"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """Totals of receipts, in minor units; by tender: amount; by rate in basis points: (gross, tax)."""
+
+    sales: int = 0
+    refunds: int = 0
+    voids: int = 0
+    gross: int = 0
+    tax: int = 0
+    by_tender: tuple[tuple[str, int], ...] = ()
+    by_rate: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def receipts(self) -> int:
+        """How many receipts the sums cover."""
+        return self.sales + self.refunds + self.voids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayFacts:
+    """What the server holds of one till and business date.
+
+    posted      receipts that count, except the late ones
+    late        receipts that count and came after the Z that covers the date: later in the same journal
+                or from another one
+    written_off receipts set aside or duplicate that a clerk wrote off, as far as their bytes can be read
+    unreadable_written_off  how many more were written off that can't be read
+    aside       set aside entries of this date (or unreadable, of the till) that nobody has resolved
+    duplicates  receipts whose op id came from another journal first, unresolved
+    missing     receipt numbers that are skipped between the first and the last
+    z           the Z report; None while it has not come
+    abandoned   an operator has signed that the till will never close this date
+    """
+
+    posted: Sums = Sums()
+    late: Sums = Sums()
+    written_off: Sums = Sums()
+    unreadable_written_off: int = 0
+    aside: int = 0
+    duplicates: int = 0
+    missing: int = 0
+    z: Sums | None = None
+    z_count: int = 0
+    abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The verdict on a date, and why it is not tallied."""
+
+    state: State
+    reasons: tuple[str, ...] = ()
+
+
+def settle(facts: DayFacts) -> Settled:
+    """Return the state of a till's business date."""
+    if facts.z is None:
+        return Settled(state=State.ABANDONED if facts.abandoned else State.OPEN)
+    reasons = _unsettled(facts)
+    on_time = add(facts.posted, facts.written_off)
+    difference = _difference(facts.z, on_time, facts.unreadable_written_off)
+    if not reasons and not difference and not facts.late.receipts:
+        return Settled(state=State.TALLIED)
+    if not reasons and not difference:
+        late = f"{facts.late.receipts} late receipts of {facts.late.gross}"
+        return Settled(state=State.RESTATED, reasons=(late,))
+    if not reasons and not _difference(facts.z, add(on_time, facts.late), facts.unreadable_written_off):
+        return Settled(state=State.TALLIED)
+    return Settled(state=State.MISMATCH, reasons=(*reasons, *difference))
+
+
+def add(one: Sums, other: Sums) -> Sums:
+    """Return the sums over the receipts of both."""
+    if not other.receipts:
+        return one
+    tenders = dict(one.by_tender)
+    for tender, amount in other.by_tender:
+        tenders[tender] = tenders.get(tender, 0) + amount
+    rates = {rate: (gross, tax) for rate, gross, tax in one.by_rate}
+    for rate, gross, tax in other.by_rate:
+        have = rates.get(rate, (0, 0))
+        rates[rate] = (have[0] + gross, have[1] + tax)
+    return Sums(
+        sales=one.sales + other.sales,
+        refunds=one.refunds + other.refunds,
+        voids=one.voids + other.voids,
+        gross=one.gross + other.gross,
+        tax=one.tax + other.tax,
+        by_tender=tuple(sorted(tenders.items())),
+        by_rate=tuple(sorted((rate, gross, tax) for rate, (gross, tax) in rates.items())),
+    )
+
+
+def _unsettled(facts: DayFacts) -> tuple[str, ...]:
+    """Return what must be resolved before any tally holds."""
+    reasons = []
+    if facts.aside:
+        reasons.append(f"{facts.aside} entries set aside")
+    if facts.duplicates:
+        reasons.append(f"{facts.duplicates} receipts under an op id that was posted before")
+    if facts.missing:
+        reasons.append(f"{facts.missing} receipt numbers missing")
+    if facts.z_count > 1:
+        reasons.append(f"{facts.z_count} Z reports")
+    return tuple(reasons)
+
+
+def _difference(z: Sums, held: Sums, unreadable: int) -> tuple[str, ...]:
+    """Return in what Z and the server differ. Unreadable written-off entries explain amounts, not counts."""
+    if unreadable:
+        if z.receipts == held.receipts + unreadable:
+            return ()
+        return (f"Z has {z.receipts} receipts, posted and written off {held.receipts + unreadable}",)
+    pairs = (
+        ("sales", z.sales, held.sales),
+        ("refunds", z.refunds, held.refunds),
+        ("voids", z.voids, held.voids),
+        ("gross", z.gross, held.gross),
+        ("tax", z.tax, held.tax),
+        ("tenders", _without_zero(z.by_tender), _without_zero(held.by_tender)),
+        ("tax rates", _without_zero(z.by_rate), _without_zero(held.by_rate)),
+    )
+    return tuple(f"{what}: Z {a}, posted and written off {b}" for what, a, b in pairs if a != b)
+
+
+def _without_zero(rows: Iterable[tuple[str | int, ...]]) -> list[tuple[str | int, ...]]:
+    return sorted((row for row in rows if any(row[1:])), key=str)
