@@ -1,0 +1,1 @@
+"""Load runs against tills of the test's own making."""

@@ -1,0 +1,1 @@
+"""What load runs are made of, without Locust or a till."""
