@@ -1,0 +1,321 @@
+"""The downlink core's state, events and effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from syncref.core.step import Step
+from syncref.domain.identity import Cursor, Term
+from syncref.wire.sync import FeedPage, FeedRow, LoadChunk
+
+
+class DownPhase(Enum):
+    """What the downlink waits for."""
+
+    IDLE = "idle"
+    FETCHING = "fetching"
+    URGENT = "urgent"
+    STAGING = "staging"
+    APPLYING = "applying"
+    LOADING = "loading"
+    STORING = "storing"
+    BACKOFF = "backoff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownlinkOptions:
+    """`wait_ms`: how long a server may hold an answer while nothing changes; `tables` in loading order."""
+
+    servers: int = 1
+    wait_ms: int = 20_000
+    backoff_base_ms: int = 50
+    backoff_max_ms: int = 5000
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A feed read from the till's cursor to one consistent state, staged under `id` until its end.
+
+    from_pos   the cursor it began at: it is applied only if the cursor still stands there
+    round_from where the current round of pages began; `scan_to` and `after` continue it
+    replace    tables whose rows are all to be replaced by what is staged, whatever their versions
+    """
+
+    id: bytes
+    term: Term
+    from_pos: int
+    round_from: int
+    scan_to: int | None = None
+    after: tuple[str, str] | None = None
+    replace: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """Tables read in chunks: `tables[0]` is under way, `after` is its last key, None before its first chunk.
+
+    start_pos  the feed position recorded before the very first chunk; None before it
+    refetch    the run under which chunks are staged; None: a new till, rows go to its tables at once
+    """
+
+    tables: tuple[str, ...]
+    term: Term | None = None
+    after: str | None = None
+    start_pos: int | None = None
+    refetch: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownlinkState:
+    """How far the masters are. `term` is the highest met; `loaded`: the till may sell."""
+
+    cursor: Cursor | None = None
+    loaded: bool = False
+    term: Term | None = None
+    urgent_pos: int = 0
+    phase: DownPhase = DownPhase.IDLE
+    follow: bool = False
+    run: Run | None = None
+    loading: Loading | None = None
+    page: FeedPage | None = None
+    request: int = 0
+    timer: int = 0
+    attempt: int = 0
+    server_index: int = 0
+
+
+# --- events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wake:
+    """A sync of the masters is asked for; `follow`: keep up with the server until Slept."""
+
+    follow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slept:
+    """Syncing is over until the next Wake. What is staged stays for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerFired:
+    """The timer of that number is over."""
+
+    timer: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageArrived:
+    """A feed page answered request `request`; `fresh_id`: 16 random bytes, should a run begin with it."""
+
+    request: int
+    page: FeedPage
+    fresh_id: bytes
+    draw: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkArrived:
+    """A chunk of a table answered request `request`."""
+
+    request: int
+    chunk: LoadChunk
+    draw: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class UrgentApplied:
+    """ApplyUrgent is durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Stage is durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkStored:
+    """StoreChunk is durable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """Apply is durable. `mismatched`: tables whose digest is not the server's; `fresh_id`: 16 random bytes."""
+
+    mismatched: tuple[str, ...] = ()
+    fresh_id: bytes = b""
+    draw: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyConflicted:
+    """Nothing was applied: another run or urgent page was faster; this is where the till stands."""
+
+    cursor: Cursor | None
+    urgent_pos: int
+    loaded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed:
+    """The till's own store could not carry out the last effect (disk full, locked)."""
+
+    draw: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A server answered request `request` with an error of the catalogue."""
+
+    request: int
+    code: str
+    draw: float
+    retry_after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportFailed:
+    """No answer to request `request`."""
+
+    request: int
+    draw: float
+
+
+DownlinkEvent = (
+    Wake
+    | Slept
+    | TimerFired
+    | PageArrived
+    | ChunkArrived
+    | UrgentApplied
+    | Staged
+    | ChunkStored
+    | Applied
+    | ApplyConflicted
+    | StoreFailed
+    | Refused
+    | TransportFailed
+)
+
+# --- effects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """Ask for a feed page from `pos`, which is of `term`; `scan_to` and `after` continue a round."""
+
+    request: int
+    server_index: int
+    pos: int
+    term: Term | None
+    scan_to: int | None
+    after: tuple[str, str] | None
+    urgent_pos: int
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchChunk:
+    """Ask for a chunk of a table in key order."""
+
+    request: int
+    server_index: int
+    table: str
+    after: str | None
+    start_pos: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyUrgent:
+    """Write urgent rows to the tables at once, never over a row of an equal or higher version.
+
+    Nothing at all when the till stands in this term at this urgent position or a later one: an old page
+    must not bring back a row that was deleted since. Answer: UrgentApplied, either way.
+    """
+
+    term: Term
+    rows: tuple[FeedRow, ...]
+    urgent_pos: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Store rows under the run, and the run with its progress, in one transaction. Answer: Staged.
+
+    Of two rows of one key the higher version stays.
+    """
+
+    run: Run
+    rows: tuple[FeedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropStage:
+    """Discard whatever is staged; no answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreChunk:
+    """Write a new till's rows to the tables and the progress `loading`, in one transaction. Answer: ChunkStored.
+
+    `first`: empty the tables before. `cursor` is set with the last chunk: loading is over, the feed follows.
+    """
+
+    table: str
+    rows: tuple[FeedRow, ...]
+    first: bool
+    loading: Loading
+    cursor: Cursor | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """End a run in one transaction: what is staged under it, the last page's rows, the cursor.
+
+    Nothing when the cursor isn't `expected` any more, or when it is of the run's term and the till's urgent
+    position is higher than `urgent_pos` (a page of another run was newer): ApplyConflicted. No row goes to a lower or equal
+    version, except in tables of `replace`, which hold nothing else afterwards than what came with the run.
+    Then compare each table's digest, set `loaded` when all agree, and answer Applied. A till row newer than
+    a row that replaces it is reported.
+    """
+
+    run: Run
+    rows: tuple[FeedRow, ...]
+    expected: Cursor | None
+    cursor: Cursor
+    urgent_pos: int
+    digests: tuple[tuple[str, int], ...]
+    stock_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermMet:
+    """A server answered in this term: tell the uplink."""
+
+    term: Term
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTimer:
+    """Answer TimerFired(timer) after `delay_ms`; an older timer is void."""
+
+    timer: int
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """Tell the operator."""
+
+    code: str
+    detail: str
+
+
+DownlinkEffect = (
+    Fetch | FetchChunk | ApplyUrgent | Stage | DropStage | StoreChunk | Apply | TermMet | SetTimer | Alarm
+)
+DownlinkStep = Step[DownlinkState, DownlinkEffect]
