@@ -277,10 +277,10 @@ class Apply:
     """End a run in one transaction: what is staged under it, the last page's rows, the cursor.
 
     Nothing when the cursor isn't `expected` any more, or when it is of the run's term and the till's urgent
-    position is higher than `urgent_pos` (a page of another run was newer): ApplyConflicted.
-    No row goes to a lower or equal version, except in tables of `replace`, which hold nothing else afterwards than what came with the run.
-    Then compare each table's digest, set `loaded` when all agree, and answer Applied. A till row newer than
-    a row that replaces it is reported.
+    position is higher than `urgent_pos` (a page of another run was newer): ApplyConflicted. No row goes to
+    a lower or equal version, except in tables of `replace`, which hold nothing else afterwards than what
+    came with the run. Then compare each table's digest, set `loaded` when all agree, and answer Applied.
+    A till row newer than a row that replaces it is reported.
     """
 
     run: Run
