@@ -48,7 +48,7 @@ class Clerk:
         op_id = operation_id(self._run.run_key, self._stream, n)
         edit = draw_edit(
             seed=plan.seed, stream=self._stream, n=n, mark=op_id, catalogue=self._run.catalogue, pairs=plan.pairs,
-            desk=self._desk, now_ms=now_ms(), repeat_share=plan.mix.repeat_ok,
+            desk=self._desk, now_ms=now_ms(), repeat_share=plan.mix.repeat_ok, factors=plan.edits,
         )  # fmt: skip
         operation = Operation(
             f=edit.f, op_id=op_id, till=BACK_OFFICE, url=f"{self._url}/v1/{edit.path}", body=edit.doc,

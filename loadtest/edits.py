@@ -7,8 +7,9 @@ A clerk deletes only products and vendors of its own making, so that the shelf s
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from loadtest.catalogue import Catalogue
@@ -99,14 +100,24 @@ def draw_edit(
     desk: Desk,
     now_ms: int,
     repeat_share: float,
+    factors: Mapping[str, float] = MappingProxyType({}),
 ) -> Edit:
-    """Return the n-th document of a clerk. `mark` makes its new keys and document numbers unique."""
+    """Return the n-th document of a clerk. `mark` makes its new keys and document numbers unique.
+
+    `factors` says how many times as often as usual a kind (as in the history's f) is drawn.
+    """
     rng = random.Random(f"{seed}|edit|{stream}|{n}")  # noqa: S311 - reproducible on purpose
     repeat, after_ms = rng.random() < repeat_share, 100 + int(1900 * rng.random())
     draw = Draw(rng=rng, mark=mark, catalogue=catalogue, pairs=pairs, desk=desk, salt=seed, now_ms=now_ms)
-    kind = rng.choices(list(KINDS), weights=[weight for _, weight in KINDS.values()])[0]
+    weights = [weight * factors.get(kind_of(name), 1) for name, (_, weight) in KINDS.items()]
+    kind = rng.choices(list(KINDS), weights=weights)[0]
     f, path, doc = KINDS[kind][0](draw)
     return Edit(f=f, path=path, doc=doc, repeat=repeat, repeat_after_ms=after_ms)
+
+
+def kind_of(name: str) -> str:
+    """Return the history's name for a way to edit: price_pair is a price."""
+    return name.split("_")[0] if name.startswith(("price_", "product_")) else name
 
 
 Made = tuple[str, str, dict[str, Any]]

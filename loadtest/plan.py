@@ -54,11 +54,15 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """From `from_s` to `to_s` after the start, arrivals come `factor` times as often."""
+    """From `from_s` to `to_s` after the start, arrivals come `factor` times as often; 0: none come.
+
+    `who` names the tills it is about, `backoffice` for clerks; empty: everybody.
+    """
 
     from_s: float
     to_s: float
     factor: float
+    who: tuple[str, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sale_deadline_ms  after this long without an answer the outcome of an operation is unknown
     grace_s           how long unknown outcomes are asked for again after the schedule's end
     pairs             (sku, sku, sum): prices whose sum is constant in every committed state
+    edits             kind of document → how many times as often as usual it is drawn; absent kinds: once
     in_flight_max     customers served at once by one cashier's seat; more wait, and their latency shows it
     """
 
@@ -87,6 +92,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     float_cash: int = 20_000
     pairs: tuple[tuple[str, str, int], ...] = ()
     windows: tuple[Window, ...] = ()
+    edits: dict[str, float] = {}
     in_flight_max: int = 16
 
     @property
@@ -157,10 +163,15 @@ def _bound_faults(plan: Plan) -> list[str]:
             ("in_flight_max", plan.in_flight_max),
             *((f"tills[{i}].rate_per_s", till.rate_per_s) for i, till in enumerate(plan.tills)),
             *((f"clerks[{i}].rate_per_s", clerk.rate_per_s) for i, clerk in enumerate(plan.clerks)),
-            *((f"windows[{i}].factor", window.factor) for i, window in enumerate(plan.windows)),
         )
         if value <= 0
     ]
+    for i, window in enumerate(plan.windows):
+        if window.factor < 0:
+            faults.append(f"windows[{i}].factor: {window.factor} is below 0")
+    for kind, factor in plan.edits.items():
+        if factor < 0:
+            faults.append(f"edits.{kind}: {factor} is below 0")
     if plan.duration_s is not None and plan.duration_s <= 0:
         faults.append(f"duration_s: {plan.duration_s} is not above 0")
     for key in Mix.__struct_fields__:

@@ -45,7 +45,7 @@ class SeatWork:
             seed=plan.seed,
             stream=self.name,
             rate_per_s=self._rate_per_s,
-            windows=plan.windows,
+            windows=[window for window in plan.windows if not window.who or self.till in window.who],
             until_s=plan.duration_s,
         )
         for n, at_s in times:
