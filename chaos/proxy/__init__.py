@@ -1,1 +1,1 @@
-"""Network faults: Toxiproxy, wrapped, and a built-in proxy that speaks the same HTTP API."""
+"""Network proxies between tills and servers: Toxiproxy, or the built-in one with the same HTTP API."""

@@ -1,0 +1,79 @@
+"""The network between tills and servers: one proxy per till and server, so that each link fails by itself.
+
+Keeps: every change is read back from the proxy server; a link that is not as asked raises.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from chaos.proxy.client import ProxyClient, ProxyState, Toxic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One request through a link from outside: what came of it, and after how long in ms."""
+
+    outcome: str
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """The way from a till to a server. `url` is what the till is configured with instead of the server's own."""
+
+    till: str
+    server: str
+    url: str
+    name: str
+    client: ProxyClient
+
+    def cut(self) -> ProxyState:
+        """Refuse new connections and drop the open ones."""
+        return self.client.enable(self.name, False)
+
+    def add(self, toxic: Toxic, *, live: bool = False) -> ProxyState:
+        """Add a toxic; not `live`: no connection escapes it, for all are dropped."""
+        return self.client.add(self.name, toxic, live=live)
+
+    def heal(self) -> ProxyState:
+        """Remove all toxics and open the link."""
+        return self.client.lift(self.name)
+
+    def state(self) -> ProxyState:
+        """Return the link as the proxy server describes it now."""
+        return self.client.proxy(self.name)
+
+    def carried(self) -> dict[str, int] | None:
+        """Return bytes taken in so far by stream; None where the proxy server keeps no such count."""
+        counts = {stream: size for (name, stream), size in self.client.carried().items() if name == self.name}
+        return counts or None
+
+    def probe(self, *, path: str = "/v1/health", timeout_s: float = 2.0) -> Probe:
+        """Send one request through the link, on a connection of its own.
+
+        Outcome: answered, refused, reset, silent (nothing within the time-out) or broken.
+        """
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+        begun = time.monotonic()
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            connection.getresponse().read()
+            outcome = "answered"
+        except ConnectionRefusedError:
+            outcome = "refused"
+        except http.client.RemoteDisconnected:
+            outcome = "broken"
+        except ConnectionResetError:
+            outcome = "reset"
+        except TimeoutError:
+            outcome = "silent"
+        except (OSError, http.client.HTTPException):
+            outcome = "broken"
+        finally:
+            connection.close()
+        return Probe(outcome=outcome, took_ms=(time.monotonic() - begun) * 1000)

@@ -1,0 +1,329 @@
+"""The process fleet: tills, servers, PostgreSQL and the proxy as child processes of this machine.
+
+    with ProcessFleet(run_dir=run, seed=7) as fleet:
+        fleet.start_postgres()                              # node "postgres"
+        fleet.start_proxy()                                 # node "proxy"
+        dsn = fleet.dsn("server")                           # makes the database on first use
+        config = fleet.dir("server") / "server.toml"        # write it: listen = fleet.address("server")
+        fleet.run_step(Step(name="provision-server", argv=(..., "provision", "server", "--config", str(config))))
+        fleet.stage(NodePlan(name="server", argv=(...), health_url=fleet.url("server") + "/v1/health"))
+        link = fleet.link("T01", "server")                  # the till's config has servers = [link.url]
+        fleet.stage(*till_plans)                            # launches all, then waits until each is healthy
+        fleet.kill("T01"); fleet.start("T01")               # also stop, pause, resume, restart
+        fleet.counters()["T01"].throttled_s                 # what the kernel counted
+
+`dir`, `port`, `address` and `url` work before a node is staged, so that configurations can be written first. A
+node keeps its port, folder, caps and log over restarts. Logs are in `run_dir`/logs/NODE.log; everything else lies
+in a temporary folder (`work`) that is gone after `close`, with every process, control group and mount: also after
+Ctrl-C or kill -9 of the lab (chaos.fleet.warden). `sweep()` removes what labs left that died with their wardens.
+
+Methods raise chaos.errors.ChaosError: NodeFailed with the log's tail, CannotRun with what is missing. All are safe
+to call from several threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg2
+from psycopg2 import sql
+
+from chaos.caps.base import Capper, Counters
+from chaos.caps.detect import detect
+from chaos.errors import ChaosError, NodeUnknown, StepFailed
+from chaos.fleet import postgres, rundir, smalldisk
+from chaos.fleet.health import plain_dsn
+from chaos.fleet.links import Link
+from chaos.fleet.node import Ending, Node, State
+from chaos.fleet.plan import NO_CAPS, NodePlan, Step
+from chaos.fleet.ports import Ports
+from chaos.fleet.processes import identity
+from chaos.fleet.wardship import Wardship
+from chaos.profiles import Caps
+from chaos.proxy.client import ProxyClient
+from chaos.proxy.engine import Choice, choose
+
+HOST = "127.0.0.1"
+PROXY = "proxy"
+POSTGRES = "postgres"
+
+
+class ProcessFleet:
+    """All child processes of one run; see the module's text.
+
+    `capper` None: the best that works here (see chaos.caps.detect); `engine`: which proxy server the links use.
+    """
+
+    kind = "process"
+
+    def __init__(
+        self, *, run_dir: Path, seed: int = 0, engine: Choice = "auto", capper: Capper | None = None
+    ) -> None:
+        self.seed = seed
+        self.engine = choose(engine)
+        self.capper = capper or detect()
+        self.logs = run_dir / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.work = rundir.make()
+        self._record = rundir.Record(lab=(os.getpid(), identity(os.getpid())))
+        self._record.write(self.work)
+        self._warden = Wardship(self.work, self.logs / "warden.log")
+        self._record.warden = (self._warden.pid, identity(self._warden.pid))
+        self._record.write(self.work)
+        self._ports = Ports()
+        self._nodes: dict[str, Node] = {}
+        self._clusters: dict[str, postgres.Cluster] = {}
+        self._databases: set[tuple[str, str]] = set()
+        self._links: dict[tuple[str, str], Link] = {}
+        self._client: ProxyClient | None = None
+        self._lock = threading.RLock()
+
+    # places
+
+    def dir(self, node: str) -> Path:
+        """Return a node's own folder, made on first use."""
+        folder = self.work / "data" / node
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def port(self, node: str) -> int:
+        """Return a node's port, the same for the whole run."""
+        with self._lock:
+            return self._ports.of(node)
+
+    def address(self, node: str) -> str:
+        """Return host:port where a node is to listen."""
+        return f"{HOST}:{self.port(node)}"
+
+    def url(self, node: str) -> str:
+        """Return the http:// address of a node itself, beside any link."""
+        return f"http://{self.address(node)}"
+
+    def log(self, node: str) -> Path:
+        """Return a node's log file."""
+        return self.logs / f"{node}.log"
+
+    def small_disk(self, node: str, size_bytes: int) -> Path:
+        """Put a node's folder on a disk of its own before anything is in it; raise CannotRun where we may not."""
+        folder = self.dir(node)
+        if not os.path.ismount(folder):
+            with self._lock:
+                self._record.mounts.append(str(folder))
+                self._record.write(self.work)
+            smalldisk.mount(folder, size_bytes)
+        return folder
+
+    # staging
+
+    def start_postgres(
+        self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Make and start a PostgreSQL server with durable settings; several may run under different names."""
+        account = rundir.database_account()
+        data = self.dir(name) / "cluster"
+        self._clusters[name] = postgres.initialise(data, port=self.port(name), account=account)
+        self.stage(postgres.node(name, self._clusters[name], account=account, caps=caps, settings=settings))
+
+    def dsn(self, database: str, *, node: str = POSTGRES) -> str:
+        """Return the SQLAlchemy URL of a database on a PostgreSQL node, made on first use."""
+        if node not in self._clusters:
+            raise NodeUnknown(f"no PostgreSQL named {node} was started")
+        cluster = self._clusters[node]
+        with self._lock:
+            if (node, database) not in self._databases:
+                with contextlib.closing(psycopg2.connect(plain_dsn(cluster.dsn()))) as connection:
+                    connection.autocommit = True
+                    with connection.cursor() as cursor:
+                        cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+                self._databases.add((node, database))
+        return cluster.dsn(database)
+
+    def start_proxy(self) -> None:
+        """Start the proxy server that links run through."""
+        port = self.port(PROXY)
+        plan = NodePlan(
+            name=PROXY,
+            argv=self.engine.argv(HOST, port, self.seed),
+            health_url=f"http://{HOST}:{port}/proxies",
+            env={"PYTHONPATH": source_path()},
+        )
+        self.stage(plan)
+        self._client = ProxyClient(HOST, port)
+
+    @property
+    def proxy(self) -> ProxyClient:
+        """Return the hold on the proxy server."""
+        if self._client is None:
+            raise NodeUnknown("the proxy was not started")
+        return self._client
+
+    def link(self, till: str, server: str) -> Link:
+        """Return the link between a till and a server; its proxy is made on first use, open and without toxics."""
+        with self._lock:
+            if (till, server) not in self._links:
+                name = f"{till}:{server}"
+                listen = self.address(f"link {name}")
+                self.proxy.create(name, listen=listen, upstream=self.address(server))
+                self._links[till, server] = Link(
+                    till=till, server=server, url=f"http://{listen}", name=name, client=self.proxy
+                )
+            return self._links[till, server]
+
+    def links(self, till: str | None = None) -> list[Link]:
+        """Return all links made so far, or those of one till."""
+        return [link for link in self._links.values() if till in (None, link.till)]
+
+    def run_step(self, step: Step) -> str:
+        """Run a one-shot command to its end and return its output; raise StepFailed on any code but 0."""
+        log = self.log(step.name)
+        before = log.stat().st_size if log.exists() else 0
+        pid = self._warden.spawn(
+            step.argv, env=self._env(step.env), cwd=step.cwd or self.work, log=log, account=step.account
+        )
+        status = self._warden.wait(pid, step.deadline_s)
+        output = log.read_bytes()[before:].decode(errors="replace")
+        if status is None:
+            self._warden.signal(pid, signal.SIGKILL, whole_family=True)
+            raise StepFailed(f"{step.name} took longer than {step.deadline_s:g} s: {output[-2000:].strip()}")
+        if status != 0:
+            raise StepFailed(f"{step.name} ended with {status}: {output[-2000:].strip()}")
+        return output
+
+    def add(self, plan: NodePlan) -> None:
+        """Take a plan in without starting it: its caps are set, `start` runs it later."""
+        with self._lock:
+            if plan.name in self._nodes:
+                raise NodeUnknown(f"node {plan.name} is there already")
+            cage = self.capper.cage(self.work.name, plan.name, plan.caps)
+            self._record.groups.extend(str(folder) for folder in cage.folders)
+            self._record.write(self.work)
+            self._nodes[plan.name] = Node(
+                plan=plan,
+                warden=self._warden,
+                cage=cage,
+                log=self.log(plan.name),
+                cwd=plan.cwd or self.dir(plan.name),
+                env=self._env(plan.env),
+            )
+
+    def stage(self, *plans: NodePlan) -> None:
+        """Take plans in, launch them in order, then wait until each is healthy."""
+        for plan in plans:
+            self.add(plan)
+            self._node(plan.name).launch()
+        for plan in plans:
+            self._node(plan.name).wait_healthy()
+
+    # life
+
+    def start(self, node: str, *, wait: bool = True) -> int:
+        """Start a node that isn't running and wait until it is healthy; return its process id."""
+        pid = self._node(node).launch()
+        if wait:
+            self._node(node).wait_healthy()
+        return pid
+
+    def stop(self, node: str) -> int | None:
+        """End a node gracefully; return its exit status, or None if it was not running."""
+        return self._node(node).stop()
+
+    def kill(self, node: str) -> int | None:
+        """Kill -9 a node with all its processes; return its status, or None if it was not running."""
+        return self._node(node).kill()
+
+    def pause(self, node: str) -> None:
+        """Stop a node's processes in their tracks (SIGSTOP)."""
+        self._node(node).pause()
+
+    def resume(self, node: str) -> None:
+        """Let a paused node go on."""
+        self._node(node).resume()
+
+    def restart(self, node: str) -> int:
+        """End a node gracefully and start it again; return the new process id."""
+        self.stop(node)
+        return self.start(node)
+
+    def wait_healthy(self, node: str) -> None:
+        """Wait until a started node answers, up to its plan's deadline."""
+        self._node(node).wait_healthy()
+
+    def state(self, node: str) -> State:
+        """Return new, running, paused, stopped, or ended (by itself)."""
+        return self._node(node).state
+
+    def pid(self, node: str) -> int | None:
+        """Return a node's process id, or None while it doesn't run."""
+        return self._node(node).pid
+
+    def plan(self, node: str) -> NodePlan:
+        """Return the plan a node was staged with."""
+        return self._node(node).plan
+
+    def names(self) -> list[str]:
+        """Return all nodes in the order they were staged."""
+        return list(self._nodes)
+
+    def counters(self) -> dict[str, Counters]:
+        """Return the kernel's account of every node."""
+        return {name: node.counters() for name, node in self._nodes.items()}
+
+    def unasked_endings(self) -> list[Ending]:
+        """Return the ends of nodes that nobody asked for: crashes and out-of-memory kills."""
+        endings: list[Ending] = []
+        for node in self._nodes.values():
+            _ = node.state
+            endings.extend(ending for ending in node.endings if not ending.asked)
+        return endings
+
+    # end
+
+    def close(self) -> None:
+        """End everything, tills first and databases last, and remove the temporary folder."""
+        for name in reversed(list(self._nodes)):
+            with contextlib.suppress(ChaosError):
+                self._nodes[name].stop()
+        self._ports.close()
+        if not self._warden.close() or self.work.exists():
+            rundir.clean(self.work)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _node(self, name: str) -> Node:
+        if name not in self._nodes:
+            raise NodeUnknown(f"no node {name}: there is {', '.join(self._nodes) or 'none'}")
+        return self._nodes[name]
+
+    def _env(self, extra: Mapping[str, str]) -> dict[str, str]:
+        return {**os.environ, **extra, rundir.MARKER: str(self.work)}
+
+
+def source_path() -> str:
+    """Return the folder that holds this package, for child processes of our own."""
+    return str(Path(__file__).resolve().parent.parent.parent)
+
+
+def sweep() -> list[Path]:
+    """Clean up after this user's labs that died with their wardens; return the folders removed."""
+    return rundir.sweep()
+
+
+def keep(paths: Iterable[Path], folder: Path) -> None:
+    """Copy files out of the temporary folder, such as databases that are evidence."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        shutil.copy2(path, folder / path.name)
