@@ -40,7 +40,7 @@ from chaos.caps.base import Capper, Counters
 from chaos.caps.detect import detect
 from chaos.errors import ChaosError, NodeUnknown, StepFailed
 from chaos.fleet import postgres, rundir, smalldisk
-from chaos.fleet.health import plain_dsn
+from chaos.fleet.health import healthy, plain_dsn
 from chaos.fleet.links import Link
 from chaos.fleet.node import Ending, Node, State
 from chaos.fleet.plan import NO_CAPS, NodePlan, Step
@@ -255,6 +255,11 @@ class ProcessFleet:
     def wait_healthy(self, node: str) -> None:
         """Wait until a started node answers, up to its plan's deadline."""
         self._node(node).wait_healthy()
+
+    def healthy(self, node: str) -> bool:
+        """Tell whether a node answers now; one without a health_url does while it runs."""
+        url = self._node(node).plan.health_url
+        return self.state(node) == "running" if url is None else healthy(url)
 
     def state(self, node: str) -> State:
         """Return new, running, paused, stopped, or ended (by itself)."""

@@ -1,0 +1,24 @@
+"""Every kind of fault by name: what a scenario may ask for, and how it becomes a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chaos.errors import FaultInvalid
+from chaos.faults import parameters
+from chaos.faults.base import Fault
+from chaos.faults.cut import Cut
+from chaos.faults.kill import Kill
+from chaos.faults.noop import Noop
+
+FAULTS: Mapping[str, type[Fault]] = {fault.kind: fault for fault in (Noop, Cut, Kill)}
+
+
+def fault(kind: str, targets: Sequence[str], given: Mapping[str, object] | None = None) -> Fault:
+    """Make a fault from a scenario's words; raise FaultInvalid naming what is wrong and what is allowed."""
+    if kind not in FAULTS:
+        raise FaultInvalid(f"there is no fault {kind!r}; there is: {', '.join(FAULTS)}")
+    if not targets:
+        raise FaultInvalid(f"fault {kind} has no targets")
+    made = FAULTS[kind]
+    return made(tuple(targets), parameters.read(kind, made.parameters, given or {}))
