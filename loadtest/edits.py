@@ -117,7 +117,7 @@ def draw_edit(
 
 def kind_of(name: str) -> str:
     """Return the history's name for a way to edit: price_pair is a price."""
-    return name.split("_")[0] if name.startswith(("price_", "product_")) else name
+    return name.split("_", maxsplit=1)[0] if name.startswith(("price_", "product_")) else name
 
 
 Made = tuple[str, str, dict[str, Any]]
