@@ -63,10 +63,10 @@ class Database:
             with self._sqlite() if self.is_sqlite else self._postgresql() as found:
                 yield found
         except (sqlite3.Error, psycopg2.Error, OSError) as error:
-            raise WitnessUnreadable(f"{self._shown}: {str(error).strip() or type(error).__name__}") from error
+            raise WitnessUnreadable(f"{self.shown}: {str(error).strip() or type(error).__name__}") from error
 
     @property
-    def _shown(self) -> str:
+    def shown(self) -> str:
         """The address without a password."""
         head, _, tail = self.url.rpartition("@")
         return f"{head.split('://')[0]}://{tail}" if head else self.url

@@ -32,9 +32,9 @@ MASTERS: dict[str, str] = {
 }
 TILL: dict[str, str] = {
     "state": (
-        "SELECT till, HEX(incarnation) AS incarnation, head_seq, HEX(head_hash) AS head_hash, acked, safe, counter,"
-        " business_date, closed_date, mode, term_n, HEX(term_id) AS term_id, cursor_n, cursor_pos, urgent_pos,"
-        " stock_seq, loaded, masters_ms, contact_ms, alarm, cluster FROM till"
+        "SELECT till, HEX(incarnation) AS incarnation, head_seq, HEX(head_hash) AS head_hash, acked, safe,"
+        " counter, business_date, closed_date, mode, term_n, HEX(term_id) AS term_id, cursor_n, cursor_pos,"
+        " urgent_pos, stock_seq, loaded, masters_ms, contact_ms, alarm, cluster FROM till"
     ),
     "receipts": (
         "SELECT (SELECT till FROM till) AS till, HEX(incarnation) AS incarnation, receipt_no, op_id, kind,"

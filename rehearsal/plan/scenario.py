@@ -14,7 +14,7 @@ EDIT_KINDS = (
     "price", "product", "vendor", "tax_rate", "goods_receipt", "vendor_return", "stock_count", "cashier",
 )  # fmt: skip
 STAGE_CHECKS = ("masters", "selling", "offline", "synced")
-STAGE_STEPS = ("manual_sync", "close_day")
+STAGE_STEPS = ("manual_sync",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class LoadPlan:
     void_share: float = 0.02
     repeat_ok_share: float = 0.02
     edited_share: float = 0.005
-    lines_max: int = 5
+    lookup_share: float = 0.1
     cashiers_per_till: int = 1
     sale_deadline_ms: int = 10_000
     min_sales: int = 1
@@ -66,11 +66,15 @@ class LoadPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackOfficePlan:
-    """What clerks do: `rate_per_s` edits of all clerks together, spread over kinds by weight."""
+    """What clerks do: `rate_per_s` documents of all clerks together.
+
+    `mix` says how many times as often as usual a kind comes, and leaves out the kinds it does not name;
+    empty: every kind as usual.
+    """
 
     clerks: int = 0
     rate_per_s: float = 0.0
-    mix: dict[str, int] = field(default_factory=dict)
+    mix: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ def load_of(table: TableReader) -> LoadPlan:
         void_share=table.number("voids", 0.02, low=0, high=0.3),
         repeat_ok_share=table.number("repeats", 0.02, low=0, high=1),
         edited_share=table.number("edited", 0.005, low=0, high=1),
-        lines_max=table.integer("lines_max", 5, low=1, high=50),
+        lookup_share=table.number("lookups", 0.1, low=0, high=0.5),
         cashiers_per_till=table.integer("cashiers", 1, low=1, high=20),
         sale_deadline_ms=round(table.seconds("deadline", 10.0, low=0.1, high=120) * 1000),
         min_sales=table.integer("min_sales", 1, low=0, high=10**9),
@@ -112,20 +112,20 @@ def catalogue_of(table: TableReader) -> CataloguePlan:
 def backoffice_of(table: TableReader) -> BackOfficePlan:
     """Read [backoffice]."""
     mix = table.raw("mix")
-    weights: dict[str, int] = {}
-    for kind, weight in mix.items() if isinstance(mix, dict) else ():
+    factors: dict[str, float] = {}
+    for kind, factor in mix.items() if isinstance(mix, dict) else ():
         if kind not in EDIT_KINDS:
             table.wrong("mix", f"unknown edit {kind!r}; known: {', '.join(EDIT_KINDS)}{closest(kind, EDIT_KINDS)}")
-        elif isinstance(weight, bool) or not isinstance(weight, int) or weight < 0:
-            table.wrong("mix", f"{kind} = {weight!r} is not a weight (0 or a whole number)")
+        elif isinstance(factor, bool) or not isinstance(factor, int | float) or factor < 0:
+            table.wrong("mix", f"{kind} = {factor!r} is not a factor (0 or more)")
         else:
-            weights[kind] = weight
+            factors[kind] = float(factor)
     if mix is not None and not isinstance(mix, dict):
-        table.wrong("mix", "not a table; write { price = 6, product = 2 }")
+        table.wrong("mix", "not a table; write { price = 2, product = 1 }")
     plan = BackOfficePlan(
         clerks=table.integer("clerks", 0, low=0, high=50),
         rate_per_s=table.number("rate", 0.0, low=0, high=1000),
-        mix=weights or {"price": 6, "product": 2, "vendor": 1, "goods_receipt": 2, "vendor_return": 1},
+        mix=factors,
     )
     table.done()
     return plan

@@ -1,0 +1,1 @@
+"""Driving: cashiers, clerks, stages and faults on one clock, and what is sampled meanwhile."""

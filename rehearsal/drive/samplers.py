@@ -1,0 +1,101 @@
+"""What is sampled while the shop sells: backlog and masters of every till, and the host itself.
+
+Read from the witness databases, never from the system's own figures. A till that can't be read leaves a gap.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from rehearsal.evidence.databases import WitnessUnreadable
+from rehearsal.evidence.export import write_rows
+from rehearsal.witness import TillMark, Witness
+
+EVERY_S = 1.0
+
+Touched = Callable[[str], bool]
+
+
+class Samplers:
+    """One thread that samples once a second until stopped; `latest` serves the progress line."""
+
+    def __init__(self, witness: Witness, tills: tuple[str, ...], *, settled: Touched) -> None:
+        """`settled(till)` says that no fault has touched the till for as long as it may be stale."""
+        self._witness = witness
+        self._tills = tills
+        self._settled = settled
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="samplers", daemon=True)
+        self.backlog: list[tuple[int, str, int, int, int]] = []
+        self.masters: list[tuple[int, str, int, int, int, int]] = []
+        self.host: list[tuple[int, float, float, float, float]] = []
+        self.latest: dict[str, tuple[int, int]] = {}
+
+    def start(self) -> None:
+        """Begin to sample."""
+        psutil.cpu_times_percent()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop and wait for the thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=15)
+
+    def heads(self) -> int:
+        """Return the number of journal entries on all tills, as last seen."""
+        return sum(head for head, _ in self.latest.values())
+
+    def write(self, folder: Path) -> None:
+        """Write backlog.csv, masters_samples.csv and host.csv."""
+        write_rows(folder, "backlog", ("at_ms", "till", "head", "acked", "on_server"), self.backlog)
+        write_rows(
+            folder, "masters_samples", ("till", "at_ms", "online", "age_ms", "term_n", "cursor_pos"),
+            ((till, at_ms, *rest) for at_ms, till, *rest in self.masters),
+        )  # fmt: skip
+        write_rows(
+            folder, "host", ("at_ms", "cpu_percent", "steal_percent", "load1", "memory_available_mib"), self.host
+        )
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due = max(due + EVERY_S, time.monotonic())
+            self._sample_host()
+            self._sample_tills()
+
+    def _sample_host(self) -> None:
+        share = psutil.cpu_times_percent()
+        steal = float(getattr(share, "steal", 0.0))
+        load1 = psutil.getloadavg()[0]
+        available = psutil.virtual_memory().available / 2**20
+        self.host.append((_now(), round(100 - share.idle, 1), steal, round(load1, 2), round(available, 1)))
+
+    def _sample_tills(self) -> None:
+        try:
+            durable = dict(self._witness.server().durable)
+        except WitnessUnreadable:
+            durable = {}
+        for till in self._tills:
+            with contextlib.suppress(WitnessUnreadable):
+                mark = self._witness.till(till)
+                on_server = durable.get((till, mark.incarnation), -1)
+                self.backlog.append((_now(), till, mark.head, mark.acked, on_server))
+                self.latest[till] = (mark.head, on_server if on_server >= 0 else mark.acked)
+                self._sample_masters(till, mark)
+
+    def _sample_masters(self, till: str, mark: TillMark) -> None:
+        oldest = self._witness.oldest_change_ms(mark.cursor_pos)
+        now = _now()
+        age = 0 if oldest is None else max(0, now - oldest)
+        self.masters.append((now, till, int(self._settled(till)), age, mark.cursor_n, mark.cursor_pos))
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

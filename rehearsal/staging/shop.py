@@ -1,0 +1,180 @@
+"""A staged shop: PostgreSQL, server, back office and tills as nodes of a fleet, each till behind its own proxy."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.errors import NodeFailed
+from chaos.fleet.plan import NodePlan, Step
+from chaos.fleet.process import ProcessFleet, source_path
+from chaos.profiles import Caps, caps_of, host_ghz, profile_named
+from rehearsal.catalogue import Catalogue
+from rehearsal.evidence.databases import Database
+from rehearsal.plan.scenario import Scenario
+from rehearsal.staging.configs import write_secret, write_secrets, write_toml
+
+PROGRAM = (sys.executable, "-c", "from syncref.cli import main; main()")
+TILL_POSTGRES = "tillpostgres"
+LOAD_DEADLINE_S = 120.0
+AT_ONCE = 4
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shop:
+    """What the rest of the run needs to know of the staged shop."""
+
+    fleet: ProcessFleet
+    catalogue: Catalogue
+    tills: tuple[str, ...]
+    till_databases: dict[str, Database]
+    server_database: Database
+    clerks: dict[str, str]
+    caps: Caps
+    server_config: Path
+
+    def url(self, node: str) -> str:
+        """Return a node's own address, beside the proxy."""
+        return self.fleet.url(node)
+
+
+def stage_shop(
+    fleet: ProcessFleet, scenario: Scenario, catalogue: Catalogue, *, schedule: list[dict[str, Any]], say: Say
+) -> Shop:
+    """Start everything and wait until every till has loaded its masters; raises chaos.errors.ChaosError."""
+    say("starting PostgreSQL and the proxy")
+    fleet.start_postgres()
+    fleet.start_proxy()
+    server_url = fleet.dsn("server")
+    till_secrets, clerk_secrets, config = _server_files(fleet, scenario, server_url)
+    say(f"importing {catalogue.products:,} products")
+    fleet.run_step(
+        _step(
+            "provision-server", "provision", "server", "--config", str(config),
+            "--tills-file", str(config.parent / "tills.csv"), "--clerks-file", str(config.parent / "clerks.csv"),
+        )
+    )  # fmt: skip
+    fleet.run_step(_step("import", "import", "--config", str(config), "--masters", str(catalogue.folder)))
+    say("starting the server and the back office")
+    fleet.stage(_node(fleet, "server", config), _back_office(fleet, server_url))
+    caps = caps_of(profile_named(scenario.fleet.profile), ghz=host_ghz())
+    say(f"loading {len(scenario.fleet.tills)} tills")
+    databases = _tills(fleet, scenario, till_secrets, schedule)
+    plans = [_node(fleet, till, fleet.dir(till) / "till.toml", caps=caps) for till in scenario.fleet.tills]
+    fleet.stage(*plans)
+    _wait_loaded(fleet, scenario.fleet.tills, say)
+    return Shop(
+        fleet=fleet,
+        catalogue=catalogue,
+        tills=scenario.fleet.tills,
+        till_databases=databases,
+        server_database=Database(server_url),
+        clerks=clerk_secrets,
+        caps=caps,
+        server_config=config,
+    )
+
+
+def till_status(fleet: ProcessFleet, till: str, *, timeout_s: float = 2.0) -> dict[str, Any] | None:
+    """Return what a till says of itself, None when it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{fleet.url(till)}/v1/status", timeout=timeout_s) as answer:  # noqa: S310
+            found = json.load(answer)
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _server_files(
+    fleet: ProcessFleet, scenario: Scenario, database: str
+) -> tuple[dict[str, str], dict[str, str], Path]:
+    folder = fleet.dir("server")
+    tills = write_secrets(folder / "tills.csv", scenario.fleet.tills)
+    clerks = write_secrets(folder / "clerks.csv", [f"clerk{n}" for n in range(1, scenario.backoffice.clerks + 2)])
+    values = {"database": database, "data_dir": folder, "listen": fleet.address("server"), "workers": 1}
+    return tills, clerks, write_toml(folder / "server.toml", {"server": values})
+
+
+def _back_office(fleet: ProcessFleet, database: str) -> NodePlan:
+    values = {"database": database, "listen": fleet.address("backoffice")}
+    config = write_toml(fleet.dir("backoffice") / "backoffice.toml", {"backoffice": values})
+    return _node(fleet, "backoffice", config)
+
+
+def _tills(
+    fleet: ProcessFleet, scenario: Scenario, secrets: dict[str, str], schedule: list[dict[str, Any]]
+) -> dict[str, Database]:
+    """Provision every till behind its own link and return where their databases are."""
+    if scenario.fleet.till_database == "postgresql":
+        fleet.start_postgres(TILL_POSTGRES)
+    databases = {}
+    for till in scenario.fleet.tills:
+        folder = fleet.dir(till)
+        if scenario.fleet.till_database == "postgresql":
+            url = fleet.dsn(f"till_{till.lower()}", node=TILL_POSTGRES)
+        else:
+            url = f"sqlite:///{folder / 'till.db'}"
+        databases[till] = Database(url)
+        sync: dict[str, Any] = {
+            "continuous": till not in scenario.sync.scheduled_only,
+            "reply_budget_ms": scenario.sync.reply_budget_ms,
+        }
+        if schedule:
+            sync["schedule"] = schedule
+        link = fleet.link(till, "server")
+        own = {
+            "name": till,
+            "database": url,
+            "listen": fleet.address(till),
+            "servers": [link.url],
+            "credential_file": write_secret(folder / "till.secret", secrets[till]),
+        }
+        write_toml(folder / "till.toml", {"till": own, "sync": sync, "clock": {"offset_file": folder / "clock"}})
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda till: _provision(fleet, till), scenario.fleet.tills))
+    return databases
+
+
+def _provision(fleet: ProcessFleet, till: str) -> None:
+    config = fleet.dir(till) / "till.toml"
+    fleet.run_step(_step(f"provision-{till}", "provision", "till", "--config", str(config)))
+
+
+def _wait_loaded(fleet: ProcessFleet, tills: tuple[str, ...], say: Say) -> None:
+    waiting, until = list(tills), time.monotonic() + LOAD_DEADLINE_S
+    while waiting:
+        ready = [till for till in waiting if (till_status(fleet, till) or {}).get("loaded")]
+        waiting = [till for till in waiting if till not in ready]
+        if ready:
+            say(f"{len(tills) - len(waiting)} of {len(tills)} tills have their masters")
+        if waiting and time.monotonic() > until:
+            last = till_status(fleet, waiting[0])
+            raise NodeFailed(f"tills without masters after {LOAD_DEADLINE_S:g} s: {', '.join(waiting)}; {last}")
+        if waiting:
+            time.sleep(0.2)
+
+
+def _step(name: str, *words: str) -> Step:
+    return Step(name=name, argv=(*PROGRAM, *words), env={"PYTHONPATH": source_path()})
+
+
+def _node(fleet: ProcessFleet, name: str, config: Path, *, caps: Caps | None = None) -> NodePlan:
+    kind = name if name in ("server", "backoffice") else "till"
+    return NodePlan(
+        name=name,
+        argv=(*PROGRAM, kind, "--config", str(config)),
+        env={"PYTHONPATH": source_path()},
+        health_url=f"{fleet.url(name)}/v1/health",
+        health_deadline_s=60.0,
+        caps=caps or Caps(),
+    )
