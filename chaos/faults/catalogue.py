@@ -6,12 +6,43 @@ from collections.abc import Mapping, Sequence
 
 from chaos.errors import FaultInvalid
 from chaos.faults import parameters
+from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.base import Fault
+from chaos.faults.black_hole import BlackHole
+from chaos.faults.clock_jump import ClockJump
 from chaos.faults.cut import Cut
+from chaos.faults.disk_full import DiskFull
+from chaos.faults.duplicate_uploader import DuplicateUploader
 from chaos.faults.kill import Kill
+from chaos.faults.latency import Latency
+from chaos.faults.lost_ack import LostAck
 from chaos.faults.noop import Noop
+from chaos.faults.pause import Pause
+from chaos.faults.postgres_restart import PostgresRestart
+from chaos.faults.reset import Reset
+from chaos.faults.restart import Restart
+from chaos.faults.slow_clerk import SlowClerk
 
-FAULTS: Mapping[str, type[Fault]] = {fault.kind: fault for fault in (Noop, Cut, Kill)}
+FAULTS: Mapping[str, type[Fault]] = {
+    fault.kind: fault
+    for fault in (
+        Noop,
+        Cut,
+        BlackHole,
+        Latency,
+        Bandwidth,
+        Reset,
+        LostAck,
+        Kill,
+        Pause,
+        Restart,
+        PostgresRestart,
+        DuplicateUploader,
+        ClockJump,
+        DiskFull,
+        SlowClerk,
+    )
+}
 
 
 def fault(kind: str, targets: Sequence[str], given: Mapping[str, object] | None = None) -> Fault:

@@ -26,15 +26,15 @@ def mount(folder: Path, size_bytes: int) -> None:
         raise CannotRun(f"a disk of its own for a node: {done.stderr.strip()}")
 
 
-def fill(folder: Path) -> int:
-    """Write ballast until the file system is full; return the bytes written.
+def fill(folder: Path, *, more: bool = False) -> int:
+    """Write ballast until the file system is full, `more`: after what is there; return the bytes written.
 
     Refuses a file system that `mount` didn't make: filling the host's disk is not a rehearsal.
     """
     if not os.path.ismount(folder):
         raise CannotRun(f"{folder} is not a disk of its own")
     written = 0
-    with (folder / BALLAST).open("wb", buffering=0) as file:
+    with (folder / BALLAST).open("ab" if more else "wb", buffering=0) as file:
         for size in (1024 * 1024, 4096, 1):
             block = b"\0" * size
             try:

@@ -1,0 +1,70 @@
+"""Bandwidth: a thin line. Bytes come through at a given rate, so batches queue up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaos.faults.base import Bite, Context
+from chaos.faults.carrying import CarryingFault
+from chaos.faults.flow import Reading, readings
+from chaos.faults.parameters import whole
+from chaos.fleet.links import Link, Probe
+from chaos.proxy.client import Toxic
+
+FULL_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandwidthParameters:
+    """How thin."""
+
+    rate_kb_s: int = whole(4, unit="KB/s", least=1, most=100_000, text="in each direction of each connection")
+
+
+class Bandwidth(CarryingFault):
+    """Limits both directions of each connection."""
+
+    kind = "bandwidth"
+    parameters = BandwidthParameters
+
+    def __init__(self, targets: tuple[str, ...], parameters: object = None) -> None:
+        super().__init__(targets, parameters)
+        self.behind: dict[str, int] = {}
+
+    def toxics(self) -> Sequence[Toxic]:
+        """One bandwidth toxic per direction."""
+        return [
+            Toxic(
+                name=f"bandwidth_{stream}", type="bandwidth", stream=stream, attributes={"rate": self.p.rate_kb_s}
+            )
+            for stream in ("upstream", "downstream")
+        ]
+
+    def acted(self, probe: Probe) -> Bite:
+        """A request came through; its size alone proves no limit."""
+        fine = probe.outcome in {"answered", "silent"}
+        return Bite(bit=fine, text=f"a request was {probe.outcome} after {probe.took_ms:.0f} ms")
+
+    def observe(self, context: Context) -> None:
+        """Remember how far each till fell behind."""
+        for till, now in readings(context, self.tills()).items():
+            self.behind[till] = max(self.behind.get(till, 0), lag(now))
+
+    def judged(self, context: Context, link: Link) -> Bite:
+        """The limit was felt: the line was at least half full, or the till's entries queued."""
+        base = super().judged(context, link)
+        if base.bit is not True:
+            return base
+        carried = [self.carried(link.name, stream) or 0 for stream in ("upstream", "downstream")]
+        share = max(carried) / max(self.lasted_s, 0.001) / (self.p.rate_kb_s * 1000)
+        behind = self.behind.get(link.till, 0)
+        text = f"{base.text}; {share:.0%} of the rate used, up to {behind} entries behind"
+        return Bite(bit=share >= FULL_SHARE or behind > 0, text=text)
+
+
+def lag(now: Reading) -> int:
+    """Return how many entries a till has that the server lacks."""
+    if now.head is None or now.server is None:
+        return 0
+    return max(0, now.head - now.server)
