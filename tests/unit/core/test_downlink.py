@@ -1,0 +1,297 @@
+"""The downlink core: one committed server state after another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pytest
+
+from syncref.core import downlink
+from syncref.core.downlink_messages import (
+    Alarm,
+    Applied,
+    Apply,
+    ApplyConflicted,
+    ApplyUrgent,
+    ChunkArrived,
+    ChunkStored,
+    DownlinkEffect,
+    DownlinkEvent,
+    DownlinkOptions,
+    DownlinkState,
+    DownPhase,
+    DropStage,
+    Fetch,
+    FetchChunk,
+    PageArrived,
+    Refused,
+    SetTimer,
+    Slept,
+    Stage,
+    Staged,
+    StoreChunk,
+    StoreFailed,
+    TermMet,
+    TimerFired,
+    TransportFailed,
+    UrgentApplied,
+    Wake,
+)
+from syncref.domain.identity import Cursor, Term
+from syncref.wire.sync import FeedPage, FeedRow, LoadChunk, TermWire
+
+TERM = Term(cluster="lab", n=1, id=b"1" * 16)
+NEXT = Term(cluster="lab", n=2, id=b"2" * 16)
+OPTIONS = DownlinkOptions(servers=2, tables=("product", "price"))
+LOADED = DownlinkState(cursor=Cursor(term=TERM, pos=100), loaded=True, term=TERM)
+ROW = FeedRow(table="product", row=("milk", "Milk", "A", None, 1), version=4)
+FRESH = b"r" * 16
+T = TypeVar("T")
+
+
+class Downlink:
+    """A downlink that is driven by hand."""
+
+    def __init__(self, state: DownlinkState = LOADED) -> None:
+        self.state = state
+        self.effects: list[DownlinkEffect] = []
+
+    def on(self, *events: DownlinkEvent) -> Downlink:
+        """Step; keep the last step's effects."""
+        for event in events:
+            step = downlink.step(self.state, event, options=OPTIONS)
+            self.state, self.effects = step.state, list(step.effects)
+        return self
+
+    def only(self, kind: type[T]) -> T:
+        """Return the one effect of a kind."""
+        (found,) = [effect for effect in self.effects if isinstance(effect, kind)]
+        return found
+
+    def page(self, *, term: Term = TERM, **changes: Any) -> Downlink:
+        """Answer the outstanding fetch, with a last page of one row unless told otherwise."""
+        fields: dict[str, Any] = {
+            "term": TermWire(cluster=term.cluster, n=term.n, id=term.id),
+            "from_pos": 100,
+            "scan_to": None,
+            "after": None,
+            "pos": 110,
+            "last": True,
+            "rows": (ROW,),
+            "digests": (("product", 7),),
+        }
+        page = FeedPage(**(fields | changes))
+        return self.on(PageArrived(request=self.state.request, page=page, fresh_id=FRESH))
+
+    def chunk(self, table: str, after: str | None, *, term: Term = TERM, start_pos: int = 50) -> Downlink:
+        """Answer the outstanding chunk."""
+        chunk = LoadChunk(
+            term=TermWire(cluster=term.cluster, n=term.n, id=term.id),
+            table=table,
+            start_pos=start_pos,
+            after=after,
+            rows=(ROW,),
+        )
+        return self.on(ChunkArrived(request=self.state.request, chunk=chunk))
+
+
+def test_a_run_of_one_page_is_applied_at_once_with_its_cursor() -> None:
+    """Compare-and-set on the cursor that it began at."""
+    down = Downlink().on(Wake())
+    assert down.only(Fetch).pos == 100
+    apply = down.page().only(Apply)
+    assert (apply.expected, apply.cursor) == (LOADED.cursor, Cursor(term=TERM, pos=110))
+    assert (apply.rows, apply.digests) == ((ROW,), (("product", 7),))
+    down.on(Applied())
+    assert (down.state.phase, down.state.cursor) == (DownPhase.IDLE, Cursor(term=TERM, pos=110))
+
+
+def test_pages_are_staged_and_only_the_last_one_applies() -> None:
+    """Through rounds: within one by key, from one to the next by position, all in one run."""
+    down = Downlink().on(Wake()).page(last=False, scan_to=120, after=("product", '["milk"]'), pos=120)
+    assert down.only(Stage).run.after == ("product", '["milk"]')
+    fetch = down.on(Staged()).only(Fetch)
+    assert (fetch.pos, fetch.scan_to, fetch.after) == (100, 120, ("product", '["milk"]'))
+    down.page(last=False, scan_to=120, after=None, pos=120)
+    assert down.only(Stage).run.id == FRESH
+    fetch = down.on(Staged()).only(Fetch)
+    assert (fetch.pos, fetch.scan_to, fetch.after) == (120, None, None)
+    apply = down.page(from_pos=120, pos=130).only(Apply)
+    assert (apply.run.from_pos, apply.expected) == (100, LOADED.cursor)
+
+
+def test_following_waits_at_the_server_after_each_run() -> None:
+    """Until it is put to sleep."""
+    down = Downlink().on(Wake(follow=True))
+    assert down.only(Fetch).wait_ms == 0
+    fetch = down.page().on(Applied()).only(Fetch)
+    assert (fetch.pos, fetch.wait_ms) == (110, OPTIONS.wait_ms)
+    assert down.on(Slept()).state.phase is DownPhase.IDLE
+    assert down.page(from_pos=110).effects == []
+
+
+def test_an_empty_page_is_applied_all_the_same() -> None:
+    """Its digests are the only sign of what a promoted server lost."""
+    apply = Downlink().on(Wake()).page(rows=(), pos=100).only(Apply)
+    assert apply.digests == (("product", 7),)
+
+
+def test_urgent_rows_go_ahead_of_the_run() -> None:
+    """Durable before the page itself is staged."""
+    down = Downlink().on(Wake())
+    down.page(last=False, scan_to=120, after=None, pos=120, urgent=(ROW,), urgent_pos=115)
+    assert down.effects == [ApplyUrgent(term=TERM, rows=(ROW,), urgent_pos=115)]
+    assert down.on(UrgentApplied()).only(Stage)
+    assert down.on(Staged()).only(Fetch).urgent_pos == 115
+
+
+def test_a_change_of_term_discards_what_is_staged() -> None:
+    """The rest of the run would be of another history."""
+    down = Downlink().on(Wake()).page(last=False, scan_to=120, after=None, pos=120).on(Staged())
+    down.page(term=NEXT, from_pos=120)
+    assert down.effects[0] == TermMet(term=NEXT)
+    assert down.effects[1] == DropStage()
+    assert down.only(Fetch).pos == 100
+    apply = down.page(term=NEXT).only(Apply)
+    assert apply.cursor == Cursor(term=NEXT, pos=110)
+
+
+def test_a_new_terms_server_may_begin_further_back_but_not_further_on() -> None:
+    """Positions of a lost tail are given out again."""
+    assert Downlink().on(Wake()).page(term=NEXT, from_pos=90).only(Apply).run.round_from == 90
+    odd = Downlink().on(Wake()).page(from_pos=101)
+    assert odd.only(Alarm).code == "feed_answer_odd"
+
+
+@pytest.mark.parametrize(
+    ("term", "code"),
+    [
+        (Term(cluster="lab", n=0, id=b"0" * 16), "stale_server"),
+        (Term(cluster="lab", n=1, id=b"x" * 16), "term_conflict"),
+        (Term(cluster="shop", n=7, id=b"7" * 16), "foreign_cluster"),
+    ],
+)
+def test_a_page_of_a_wrong_term_is_not_taken(term: Term, code: str) -> None:
+    """Nor is its term remembered."""
+    down = Downlink().on(Wake()).page(term=term)
+    assert down.only(Alarm).code == code
+    assert down.state.term == TERM
+    assert down.on(TimerFired(timer=down.state.timer)).only(Fetch).server_index == 1
+
+
+def test_a_mismatch_fetches_the_table_anew_and_replaces_it() -> None:
+    """Chunks are staged, then a run from the cursor ends in one consistent state."""
+    down = Downlink().on(Wake()).page().on(Applied(mismatched=("price",), fresh_id=FRESH))
+    assert down.effects[0] == Alarm(code="digest_mismatch", detail="price")
+    assert down.only(FetchChunk).table == "price"
+    down.chunk("price", '["a"]')
+    assert down.only(Stage).run.replace == ()
+    chunk = down.on(Staged()).only(FetchChunk)
+    assert (chunk.after, chunk.start_pos) == ('["a"]', 50)
+    assert down.chunk("price", None).only(Stage).run.replace == ("price",)
+    assert down.on(Staged()).only(Fetch).pos == 110
+    apply = down.page(from_pos=110, pos=120).only(Apply)
+    assert (apply.run.replace, apply.run.id) == (("price",), FRESH)
+    again = down.on(Applied(mismatched=("price",), fresh_id=FRESH))
+    assert again.state.phase is DownPhase.BACKOFF
+
+
+def test_a_cursor_below_the_tombstone_floor_reloads_everything() -> None:
+    """Deletions between may be gone; the till goes on selling with what it has."""
+    down = Downlink().on(Wake()).page(tombstone_floor=101)
+    assert down.effects[0] == Alarm(code="below_floor", detail="100 is below 101")
+    down.chunk("product", None, start_pos=150).on(Staged()).chunk("price", None).on(Staged())
+    assert down.state.loaded
+    assert down.only(Fetch).pos == 150
+    apply = down.page(from_pos=150, pos=160, tombstone_floor=101).only(Apply)
+    assert apply.run.replace == ("product", "price")
+    assert apply.expected == LOADED.cursor
+
+
+def test_a_new_till_loads_every_table_and_sells_only_after_the_digests_agree() -> None:
+    """Chunks, then the feed from the position before the first, then the verdict."""
+    down = Downlink(DownlinkState()).on(Wake())
+    assert down.only(FetchChunk).start_pos is None
+    stored = down.chunk("product", '["milk"]').only(StoreChunk)
+    assert (stored.first, stored.cursor) == (True, None)
+    assert down.on(ChunkStored()).only(FetchChunk).after == '["milk"]'
+    assert not down.chunk("product", None).only(StoreChunk).first
+    assert down.on(ChunkStored()).only(FetchChunk).table == "price"
+    stored = down.chunk("price", None).only(StoreChunk)
+    assert stored.cursor == Cursor(term=TERM, pos=50)
+    assert down.on(ChunkStored()).only(Fetch).pos == 50
+    down.page(from_pos=50)
+    assert not down.state.loaded
+    assert down.on(Applied()).state.loaded
+
+
+def test_a_load_across_two_terms_begins_anew() -> None:
+    """Half of it is of a history that is over."""
+    down = Downlink(DownlinkState()).on(Wake()).chunk("product", None).on(ChunkStored())
+    down.chunk("price", None, term=NEXT)
+    assert down.only(FetchChunk).table == "product"
+    assert down.only(FetchChunk).start_pos is None
+
+
+def test_a_conflict_drops_the_run_and_goes_on_from_where_the_other_one_came() -> None:
+    """Manual and scheduled syncs may overlap."""
+    down = Downlink().on(Wake()).page()
+    other = Cursor(term=TERM, pos=125)
+    down.on(ApplyConflicted(cursor=other, urgent_pos=3, loaded=True))
+    assert down.effects[0] == DropStage()
+    assert (down.only(Fetch).pos, down.only(Fetch).urgent_pos) == (125, 3)
+
+
+def test_a_cut_run_is_resumed_where_it_stood() -> None:
+    """A transfer does not restart at zero."""
+    down = Downlink().on(Wake()).page(last=False, scan_to=120, after=("price", "k"), pos=120).on(Staged())
+    down.on(TransportFailed(request=down.state.request, draw=0.5))
+    fetch = down.on(TimerFired(timer=down.state.timer)).only(Fetch)
+    assert (fetch.after, fetch.scan_to, fetch.server_index) == (("price", "k"), 120, 1)
+
+
+def test_refusals_and_failures_are_retried_for_ever() -> None:
+    """Busy servers as late as they ask; others by the list."""
+    down = Downlink().on(Wake())
+    down.on(Refused(request=down.state.request, code="busy", draw=0.0, retry_after_ms=900))
+    assert down.only(SetTimer).delay_ms == 900
+    for _ in range(30):
+        down.on(TimerFired(timer=down.state.timer))
+        assert down.state.phase is DownPhase.FETCHING
+        down.on(Refused(request=down.state.request, code="not_live", draw=1.0))
+    assert down.only(SetTimer).delay_ms == OPTIONS.backoff_max_ms
+
+
+@pytest.mark.parametrize("phase", ["stage", "apply", "chunk"])
+def test_a_failing_store_begins_the_run_again(phase: str) -> None:
+    """What of it is durable is not known."""
+    if phase == "chunk":
+        down = Downlink(DownlinkState()).on(Wake()).chunk("product", None)
+    else:
+        down = Downlink().on(Wake()).page(last=phase == "apply")
+    down.on(StoreFailed(draw=0.5))
+    assert down.effects[0] == DropStage()
+    down.on(TimerFired(timer=down.state.timer))
+    if phase == "chunk":
+        assert down.only(FetchChunk).start_pos is None
+    else:
+        assert down.only(Fetch).pos == 100
+
+
+def test_stale_answers_change_nothing() -> None:
+    """Of an earlier request, or when nothing was asked."""
+    down = Downlink(replace(LOADED, request=5))
+    for event in (
+        Staged(),
+        Applied(),
+        UrgentApplied(),
+        ChunkStored(),
+        StoreFailed(draw=0.5),
+        TimerFired(timer=0),
+        TransportFailed(request=5, draw=0.5),
+        Refused(request=5, code="busy", draw=0.5),
+        ApplyConflicted(cursor=None, urgent_pos=0, loaded=False),
+    ):
+        assert down.on(event).effects == []
+        assert down.state.phase is DownPhase.IDLE

@@ -1,0 +1,174 @@
+"""Which server may take writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from syncref.core.failover import (
+    Alarm,
+    AnswerFence,
+    AskPeers,
+    CloseWrites,
+    DatabasePromoted,
+    FailoverEffect,
+    FailoverEvent,
+    FailoverState,
+    FenceAsked,
+    FencePersisted,
+    OpenWrites,
+    OperatorConfirmed,
+    PeerAnswered,
+    PersistFence,
+    PersistTerm,
+    PromoteAsked,
+    PromoteDatabase,
+    Role,
+    Started,
+    TermPersisted,
+    TillAhead,
+    TillReported,
+    step,
+)
+from syncref.domain.identity import Term
+
+ONE = Term(cluster="lab", n=1, id=b"1" * 16)
+STARTING = FailoverState(term=ONE, timeline=1, peers=1)
+LIVE = replace(STARTING, role=Role.LIVE)
+STANDBY = replace(STARTING, role=Role.STANDBY)
+
+
+def play(state: FailoverState, *events: FailoverEvent) -> tuple[FailoverState, list[FailoverEffect]]:
+    """Return the state after some events, and all effects."""
+    effects: list[FailoverEffect] = []
+    for event in events:
+        state, more = step(state, event)
+        effects.extend(more)
+    return state, effects
+
+
+def test_a_server_that_starts_serves_nothing_until_a_peer_confirms_it() -> None:
+    """A standby of its own term says: you are still the live one."""
+    asked, effects = play(STARTING, Started(timeline=1, in_recovery=False))
+    assert effects == [CloseWrites(), AskPeers()]
+    live, effects = play(asked, PeerAnswered(role=Role.STANDBY, term_n=1))
+    assert (live.role, effects) == (Role.LIVE, [OpenWrites()])
+
+
+def test_a_peer_that_is_starting_itself_confirms_nothing() -> None:
+    """Nor one that is being promoted, nor a live one of the same term."""
+    asked, _ = play(STARTING, Started(timeline=1, in_recovery=False))
+    for role in (Role.STARTING, Role.PROMOTING, Role.LIVE):
+        state, effects = play(asked, PeerAnswered(role=role, term_n=1))
+        assert state.role is Role.STARTING
+        assert OpenWrites() not in effects
+
+
+def test_without_peers_a_server_confirms_itself() -> None:
+    """There is nobody that could have taken over."""
+    assert play(replace(STARTING, peers=0), Started(timeline=1, in_recovery=False))[0].role is Role.LIVE
+
+
+def test_an_old_live_server_that_returns_is_fenced_by_what_its_peer_knows() -> None:
+    """The fence is durable before anything else."""
+    asked, _ = play(STARTING, Started(timeline=1, in_recovery=False))
+    state, effects = play(asked, PeerAnswered(role=Role.LIVE, term_n=2))
+    assert state.role is Role.FENCED
+    assert effects == [CloseWrites(), PersistFence(by=2)]
+
+
+def test_a_fence_outlives_a_restart() -> None:
+    """Even with no peer to be asked."""
+    fenced = Started(timeline=1, in_recovery=False, fenced_by=2)
+    state, effects = play(replace(STARTING, peers=0), fenced)
+    assert (state.role, effects) == (Role.FENCED, [CloseWrites()])
+    confirmed, effects = play(state, OperatorConfirmed(fresh_id=b"3" * 16), TermPersisted())
+    assert (confirmed.role, confirmed.term.n) == (Role.LIVE, 3)
+    assert isinstance(effects[0], PersistTerm)
+
+
+def test_a_fence_is_answered_only_once_it_is_durable() -> None:
+    """And asked for again it is answered at once."""
+    state, effects = play(LIVE, FenceAsked(term_n=2))
+    assert effects == [CloseWrites(), PersistFence(by=2)]
+    state, effects = play(state, FencePersisted())
+    assert effects[0] == AnswerFence()
+    assert play(state, FenceAsked(term_n=2))[1] == [AnswerFence()]
+
+
+def test_nobody_is_fenced_for_an_older_term() -> None:
+    """The asker is the stale one."""
+    state, effects = play(LIVE, FenceAsked(term_n=1))
+    assert state.role is Role.LIVE
+    assert isinstance(effects[0], Alarm)
+
+
+def test_promotion_opens_writes_last() -> None:
+    """Database, then the term with its timeline, then writes."""
+    state, effects = play(STANDBY, PromoteAsked(fresh_id=b"2" * 16))
+    assert effects == [PromoteDatabase()]
+    state, effects = play(state, DatabasePromoted(timeline=2))
+    new = Term(cluster="lab", n=2, id=b"2" * 16)
+    assert effects == [PersistTerm(term=new, timeline=2)]
+    state, effects = play(state, TermPersisted())
+    assert (state.role, state.term, effects) == (Role.LIVE, new, [OpenWrites()])
+
+
+def test_only_a_standby_is_promoted() -> None:
+    """A live, fenced or starting server is not."""
+    for role in (Role.LIVE, Role.FENCED, Role.STARTING, Role.PROMOTING):
+        state, effects = play(replace(STARTING, role=role), PromoteAsked(fresh_id=b""))
+        assert state.role is role
+        assert isinstance(effects[0], Alarm)
+
+
+def test_a_new_term_exceeds_whatever_anybody_has_reported() -> None:
+    """Own, peers' and tills' terms."""
+    state, _ = play(
+        STANDBY,
+        PeerAnswered(role=Role.FENCED, term_n=4),
+        TillReported(term_n=7),
+        PromoteAsked(fresh_id=b"n" * 16),
+        DatabasePromoted(timeline=2),
+        TermPersisted(),
+    )
+    assert state.term.n == 8
+    assert state.role is Role.LIVE
+
+
+def test_a_higher_term_reported_during_promotion_fences_instead_of_opening() -> None:
+    """Somebody else reigns already."""
+    state, effects = play(
+        STANDBY,
+        PromoteAsked(fresh_id=b"n" * 16),
+        DatabasePromoted(timeline=2),
+        TillReported(term_n=5),
+        TermPersisted(),
+    )
+    assert state.role is Role.FENCED
+    assert OpenWrites() not in effects
+
+
+@pytest.mark.parametrize("role", [Role.LIVE, Role.STARTING])
+def test_a_till_that_met_a_newer_term_stops_a_live_server(role: Role) -> None:
+    """A starting one only remembers it."""
+    state, _ = play(replace(STARTING, role=role), TillReported(term_n=2))
+    assert state.role is (Role.FENCED if role is Role.LIVE else Role.STARTING)
+    assert state.highest_seen == 2
+
+
+def test_a_restored_database_shows_by_its_timeline_and_goes_live_under_a_new_term() -> None:
+    """A restore is a promotion."""
+    state, effects = play(replace(STARTING, peers=0), Started(timeline=2, in_recovery=False, fresh_id=b"r" * 16))
+    assert state.role is Role.PROMOTING
+    assert PersistTerm(term=Term(cluster="lab", n=2, id=b"r" * 16), timeline=2) in effects
+    assert OpenWrites() not in effects
+
+
+def test_a_till_ahead_of_a_live_server_makes_it_open_a_new_term() -> None:
+    """Writes are closed until the term is durable."""
+    state, effects = play(LIVE, TillAhead(fresh_id=b"a" * 16))
+    assert effects[0] == CloseWrites()
+    assert state.role is Role.PROMOTING
+    assert play(state, TermPersisted())[0].term.n == 2

@@ -1,0 +1,187 @@
+"""How entries become rows, flags and set-asides, and what a failure says about an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+import msgspec
+import pytest
+
+from syncref.core.posting import (
+    Failure,
+    Posting,
+    Remedy,
+    classify_sqlstate,
+    post,
+    remedy,
+    set_aside,
+    unbalanced,
+)
+from syncref.domain.identity import Key
+from syncref.wire.entry import Continued, DayClosed, DayOpened, Entry, Line, Payment, Receipt
+
+KEY = Key(till="T01", incarnation=bytes(range(16)))
+
+
+def receipt(counter: int, *, ref: str | None = None, sku: str = "milk", op: int | None = None) -> Receipt:
+    """Return a receipt that balances."""
+    line = Line(
+        sku=sku,
+        qty=1000,
+        unit_price=119,
+        price_version=1,
+        tax_rate_bp=700,
+        discount=0,
+        tax=8,
+        amount=119,
+    )
+    return Receipt(
+        op_id=(op or counter).to_bytes(16, "big"),
+        kind="sale" if ref is None else "refund",
+        counter=counter,
+        business_date="2026-01-02",
+        at_ms=counter,
+        cashier="C",
+        lines=(line,),
+        payments=(Payment(tender="cash", amount=119),),
+        gross=119,
+        tax=8,
+        ref=ref,
+    )
+
+
+def posted(
+    entries: Sequence[Entry | str],
+    *,
+    known_ops: Container[bytes] = (),
+    receipts: Container[str] = (),
+    awaited: Container[str] = (),
+) -> Posting:
+    """Post entries from sequence 10 on."""
+    return post(
+        KEY,
+        10,
+        entries,
+        known_ops=known_ops,
+        receipts=receipts,
+        products={"milk"},
+        awaited=awaited,
+    )
+
+
+def test_each_entry_goes_to_its_table_under_its_sequence() -> None:
+    """Receipts, opened and closed days, and a journal that continues another."""
+    opened = DayOpened(op_id=b"o" * 16, business_date="2026-01-02", at_ms=0, cashier="C", float_cash=0)
+    closed = DayClosed(
+        op_id=b"z" * 16,
+        business_date="2026-01-02",
+        at_ms=0,
+        cashier="C",
+        sales=1,
+        refunds=0,
+        voids=0,
+        gross=119,
+        tax=8,
+        by_tender=(),
+        by_rate=(),
+        counted_cash=0,
+        first_receipt=None,
+        last_receipt=None,
+        chain_head=b"",
+    )
+    continued = Continued(op_id=b"c" * 16, incarnation=b"old", seq=4, hash=b"h", at_ms=0)
+    result = posted([continued, opened, receipt(1), closed])
+    assert result.closes[0][:2] == (b"old", 4)
+    assert result.opened == [(11, opened)]
+    assert [(row.seq, row.receipt_no, row.status) for row in result.receipts] == [
+        (12, "T01-AAAQE-000001", "posted")
+    ]
+    assert result.closed == [(13, closed)]
+    assert not result.flags
+    assert not result.asides
+
+
+def test_an_entry_that_cannot_be_decoded_or_does_not_balance_is_set_aside_alone() -> None:
+    """Its neighbours are posted."""
+    wrong = msgspec.structs.replace(receipt(2), gross=120)
+    result = posted([receipt(1), "not an entry", wrong, receipt(3)])
+    assert [row.seq for row in result.asides] == [11, 12]
+    assert [row.seq for row in result.receipts] == [10, 13]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gross": 120},
+        {"tax": 9},
+        {"payments": ()},
+        {"payments": (Payment(tender="cash", amount=118),)},
+        {"op_id": b"short"},
+        {"business_date": "soon"},
+        {"lines": ()},
+    ],
+)
+def test_a_receipt_balances_or_it_does_not(wrong: dict[str, object]) -> None:
+    """Gross, tax and payments are sums of what is there."""
+    assert unbalanced(receipt(1)) is None
+    assert unbalanced(msgspec.structs.replace(receipt(1), **wrong))
+
+
+def test_an_op_id_counts_once_however_often_it_comes() -> None:
+    """Known from before, or twice in one batch: the second is stored as a duplicate and flagged."""
+    result = posted([receipt(1), receipt(2, op=1), receipt(3)], known_ops={(3).to_bytes(16, "big")})
+    assert [row.status for row in result.receipts] == ["posted", "duplicate", "duplicate"]
+    assert [(flag.seq, flag.code) for flag in result.flags] == [(11, "duplicate_op"), (12, "duplicate_op")]
+
+
+def test_facts_are_posted_with_a_flag_when_what_they_refer_to_is_unknown() -> None:
+    """An unknown product; a refund whose receipt has not arrived. Not one that came in the same batch."""
+    result = posted([receipt(1, sku="ham"), receipt(2, ref="T02-X-000001")])
+    assert [row.status for row in result.receipts] == ["posted", "posted"]
+    assert [flag.code for flag in result.flags] == ["unknown_product", "unknown_receipt"]
+    fine = posted([receipt(1), receipt(2, ref="T01-AAAQE-000001"), receipt(3, ref="K")], receipts={"K"})
+    assert not fine.flags
+
+
+def test_a_receipt_that_was_waited_for_is_reported() -> None:
+    """So that the earlier flag can be resolved."""
+    assert posted([receipt(1), receipt(2)], awaited={"T01-AAAQE-000002"}).met == ["T01-AAAQE-000002"]
+
+
+def test_an_entry_that_the_database_refuses_is_set_aside_with_all_its_rows() -> None:
+    """Nothing of it stays posted."""
+    result = set_aside(posted([receipt(1, sku="ham"), receipt(2)]), 10, "22003")
+    assert [row.seq for row in result.receipts] == [11]
+    assert not result.flags
+    assert [(row.seq, row.reason) for row in result.asides] == [(10, "22003")]
+
+
+@pytest.mark.parametrize(
+    ("state", "constraint", "failure"),
+    [
+        ("22003", None, Failure.POISON),
+        ("23502", None, Failure.POISON),
+        ("23505", "receipt_pkey", Failure.POISON),
+        ("23505", "receipt_op", Failure.TRANSIENT),
+        ("08006", None, Failure.TRANSIENT),
+        ("40001", None, Failure.TRANSIENT),
+        ("53100", None, Failure.TRANSIENT),
+        ("57014", None, Failure.TRANSIENT),
+        (None, None, Failure.TRANSIENT),
+        ("XX000", None, Failure.UNKNOWN),
+        ("42P01", None, Failure.UNKNOWN),
+    ],
+)
+def test_only_data_errors_are_poison(state: str | None, constraint: str | None, failure: Failure) -> None:
+    """A full disk or a shutdown says nothing of the entry."""
+    assert classify_sqlstate(state, constraint=constraint) is failure
+
+
+def test_poison_is_bisected_at_once_and_the_unknown_only_after_tries() -> None:
+    """A transient failure is never held against an entry."""
+    assert remedy(Failure.TRANSIENT, tries=99, entries=1) is Remedy.RETRY_LATER
+    assert remedy(Failure.POISON, tries=1, entries=8) is Remedy.SPLIT
+    assert remedy(Failure.POISON, tries=1, entries=1) is Remedy.SET_ASIDE
+    assert remedy(Failure.UNKNOWN, tries=2, entries=1) is Remedy.RETRY_LATER
+    assert remedy(Failure.UNKNOWN, tries=3, entries=8) is Remedy.SPLIT
+    assert remedy(Failure.UNKNOWN, tries=3, entries=1) is Remedy.SET_ASIDE

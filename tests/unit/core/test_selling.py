@@ -1,0 +1,161 @@
+"""Pricing a basket, sharing payments, and what may be taken back."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncref.core.selling import (
+    Basket,
+    LineAsked,
+    LineReturned,
+    Offer,
+    Original,
+    PaymentAsked,
+    PriceRow,
+    Return,
+    Sums,
+    price_at,
+    priced,
+    returned,
+    voided,
+)
+from syncref.errors import RuleBroken
+from syncref.wire.entry import Payment, Receipt, ReceiptKind
+
+MILK = Offer(
+    sku="milk",
+    active=True,
+    tax_rate_bp=700,
+    prices=(
+        PriceRow(valid_from_ms=0, amount=119, version=1),
+        PriceRow(valid_from_ms=1000, amount=129, version=2),
+    ),
+)
+HAM = Offer(sku="ham", active=True, tax_rate_bp=1900, prices=(PriceRow(valid_from_ms=0, amount=1999, version=3),))
+CASH = (PaymentAsked(tender="cash", amount=None),)
+
+
+def basket(*lines: LineAsked, payments: tuple[PaymentAsked, ...] = CASH) -> Basket:
+    """Return a basket paid in cash unless told otherwise."""
+    return Basket(lines=lines, payments=payments)
+
+
+def receipt(sums: Sums, kind: ReceiptKind = "sale") -> Receipt:
+    """Return the receipt that a body becomes."""
+    return Receipt(
+        op_id=b"o" * 16,
+        kind=kind,
+        counter=1,
+        business_date="2026-01-02",
+        at_ms=0,
+        cashier="C",
+        lines=sums.lines,
+        payments=sums.payments,
+        gross=sums.gross,
+        tax=sums.tax,
+    )
+
+
+def test_the_price_in_force_is_the_latest_that_is_valid_not_the_newest_row() -> None:
+    """A price sent ahead waits for its instant."""
+    assert price_at(MILK.prices, 999) == MILK.prices[0]
+    assert price_at(MILK.prices, 1000) == MILK.prices[1]
+    assert price_at(MILK.prices, -1) is None
+
+
+def test_a_basket_is_priced_rounded_and_taxed_line_by_line() -> None:
+    """0.250 kg at 19.99 is 5.00 (half away), of which 0.80 tax; two milks 2.38 with 0.16."""
+    sums = priced(
+        basket(LineAsked(sku="milk", qty=2000), LineAsked(sku="ham", qty=250)), (MILK, HAM), instant_ms=0
+    )
+    assert [(line.amount, line.tax) for line in sums.lines] == [(238, 16), (500, 80)]
+    assert (sums.gross, sums.tax) == (738, 96)
+    assert sums.lines[1].price_version == 3
+    assert sums.payments == (Payment(tender="cash", amount=738),)
+
+
+def test_one_open_payment_takes_what_the_others_leave() -> None:
+    """A voucher first, the card takes the rest."""
+    payments = (PaymentAsked(tender="voucher", amount=100), PaymentAsked(tender="card", amount=None))
+    sums = priced(basket(LineAsked(sku="milk", qty=1000), payments=payments), (MILK,), instant_ms=0)
+    assert [(p.tender, p.amount) for p in sums.payments] == [("voucher", 100), ("card", 19)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        basket(),
+        basket(LineAsked(sku="milk", qty=0)),
+        basket(LineAsked(sku="milk", qty=1000, discount=120)),
+        basket(LineAsked(sku="milk", qty=1000, discount=-1)),
+        basket(LineAsked(sku="nothing", qty=1000)),
+        basket(LineAsked(sku="milk", qty=1000), payments=()),
+        basket(LineAsked(sku="milk", qty=1000), payments=CASH * 2),
+        basket(LineAsked(sku="milk", qty=1000), payments=(PaymentAsked(tender="shells", amount=119),)),
+        basket(LineAsked(sku="milk", qty=1000), payments=(PaymentAsked(tender="cash", amount=118),)),
+        basket(LineAsked(sku="milk", qty=1000), payments=(PaymentAsked(tender="cash", amount=120),)),
+        basket(LineAsked(sku="milk", qty=1000), payments=(PaymentAsked(tender="cash", amount=120), *CASH)),
+        basket(*[LineAsked(sku="milk", qty=1000)] * 201),
+    ],
+)
+def test_a_basket_that_breaks_a_rule_is_refused(bad: Basket) -> None:
+    """Nothing is bent into shape."""
+    with pytest.raises(RuleBroken):
+        priced(bad, (MILK,), instant_ms=0)
+
+
+def test_a_product_that_is_not_active_or_has_no_price_yet_is_not_sold() -> None:
+    """An inactive product, a price of the future, a missing tax rate."""
+    for offer in (
+        Offer(sku="milk", active=False, tax_rate_bp=700, prices=MILK.prices),
+        Offer(sku="milk", active=True, tax_rate_bp=700, prices=MILK.prices[1:]),
+        Offer(sku="milk", active=True, tax_rate_bp=None, prices=MILK.prices),
+    ):
+        with pytest.raises(RuleBroken):
+            priced(basket(LineAsked(sku="milk", qty=1000)), (offer,), instant_ms=0)
+
+
+def back(qty: int, discount: int = 0, unit_price: int = 1999) -> Return:
+    """Return a refund request for ham."""
+    line = LineReturned(
+        sku="ham", qty=qty, unit_price=unit_price, price_version=3, tax_rate_bp=1900, discount=discount
+    )
+    return Return(receipt_no="T01-X-000001", lines=(line,), payments=CASH)
+
+
+def test_a_refund_is_the_mirror_of_its_sale() -> None:
+    """Same rounding, other sign."""
+    sale = priced(basket(LineAsked(sku="ham", qty=250, discount=7)), (HAM,), instant_ms=0)
+    refund = returned(back(250, 7), Original(receipt=receipt(sale)))
+    assert (refund.gross, refund.tax) == (-sale.gross, -sale.tax)
+    assert refund.lines[0].qty == -250
+    assert refund.payments[0].amount == -sale.gross
+
+
+def test_no_more_is_refunded_than_is_left_of_the_receipt() -> None:
+    """Quantity, discount and price are those of the receipt, less what came back before."""
+    sale = receipt(priced(basket(LineAsked(sku="ham", qty=1000, discount=9)), (HAM,), instant_ms=0))
+    once = receipt(returned(back(600), Original(receipt=sale)), "refund")
+    assert returned(back(400, 9), Original(receipt=sale, returns=(once,))).gross < 0
+    for wrong in (back(401), back(400, 10), back(100, 0, 1998)):
+        with pytest.raises(RuleBroken):
+            returned(wrong, Original(receipt=sale, returns=(once,)))
+    with pytest.raises(RuleBroken, match="can't be refunded"):
+        returned(back(1), Original(receipt=once))
+
+
+def test_a_refund_of_a_receipt_that_is_not_here_is_taken_at_its_word() -> None:
+    """The other till's receipt is checked by the server, which has both."""
+    assert returned(back(1000), None).gross == -1999
+
+
+def test_a_void_takes_a_whole_sale_back_and_only_once() -> None:
+    """Every line, tax and payment with the other sign."""
+    sale = receipt(priced(basket(LineAsked(sku="ham", qty=250)), (HAM,), instant_ms=0))
+    mirror = voided(Original(receipt=sale))
+    assert (mirror.gross, mirror.tax) == (-sale.gross, -sale.tax)
+    assert sum(p.amount for p in mirror.payments) == mirror.gross
+    with pytest.raises(RuleBroken):
+        voided(Original(receipt=sale, returns=(receipt(mirror, "void"),)))
+    with pytest.raises(RuleBroken):
+        voided(Original(receipt=receipt(mirror, "void")))
