@@ -1,0 +1,56 @@
+"""Figures by name, as people read them: what each one says, and its unit."""
+
+from __future__ import annotations
+
+from rehearsal.plan.threshold import FIGURES
+from rehearsal.report.text import number
+
+_SAYS = {
+    "sale.p50": "Sale: half of all within",
+    "sale.p99": "Sale: 99 of 100 within",
+    "sale.max": "Sale: the slowest",
+    "sale.quiet.p99": "Sale outside fault windows: 99 of 100 within",
+    "sale.window.p99": "Sale: 99 of 100 within, worst ten seconds of the worst till",
+    "sale.refused": "Sales refused",
+    "sale.unknown": "Sales whose outcome the cashier did not learn at once",
+    "sync.lag.p99": "Sale on the server after the till's commit: 99 of 100 within",
+    "price.lag.p99": "Price on a till after the clerk's commit: 99 of 100 within",
+    "masters.age.max": "Oldest master data on a till that was online",
+    "drain": "All quiet after the heal within",
+    "sales": "Receipts made",
+    "edits": "Back-office edits confirmed",
+    "faults.bit": "Faults that bit",
+    "memory.peak": "Memory, the largest till",
+}
+_UNIT_OF_KIND = {"duration": "ms", "share": "%", "count": "", "mebibytes": "MiB"}
+_UNIT_OF_SUFFIX = {"_ms": "ms", "_s": "s", "_mib": "MiB", "_percent": "%", "_bytes": "B", "_share": "%"}
+_SHARES = ("_share",)
+
+
+def unit(name: str) -> str:
+    """Return a figure's unit: ms, s, MiB, %, 1/s, or nothing for a count."""
+    if name in FIGURES:
+        return _UNIT_OF_KIND[FIGURES[name]]
+    if name.endswith("_per_s"):
+        return "1/s"
+    return next((said for suffix, said in _UNIT_OF_SUFFIX.items() if name.endswith(suffix)), "")
+
+
+def is_share(name: str) -> bool:
+    """Say whether a figure is a fraction that is shown in per cent."""
+    return FIGURES.get(name) == "share" or name.endswith(_SHARES)
+
+
+def says(name: str) -> str:
+    """Return what a figure says; a name without an entry speaks for itself."""
+    return _SAYS.get(name, name.replace("_", " ").replace(".", ": "))
+
+
+def shown(name: str, value: float) -> str:
+    """Return a figure's value with its unit."""
+    what = unit(name)
+    if is_share(name):
+        return f"{number(100 * value)} %"
+    if what == "ms" and value >= 10_000:
+        return f"{number(value / 1000)} s"
+    return f"{number(value)} {what}".strip()

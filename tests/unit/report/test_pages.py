@@ -1,0 +1,253 @@
+"""The page and its companions: complete, harmless whatever a run holds, and small."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+
+from rehearsal.evidence.reader import Evidence
+from rehearsal.model import CheckResult, Outcome, RunRecord, Verdict
+from rehearsal.report.benchmark import benchmark_json
+from rehearsal.report.html import report_html
+from rehearsal.report.junit import junit_xml
+from rehearsal.report.metrics import metrics_txt
+from rehearsal.report.summary import BYTES_MAX, summary_md
+from rehearsal.report.verdict import verdict_of
+from rehearsal.report.view import view_of
+from rehearsal.report.write import findings_csv, write_report
+from tests.unit.report.samples import DATES, HOSTILE, OUTCOMES, TILLS, sample
+
+
+def page_of(record: RunRecord) -> str:
+    """Return report.html of a sample."""
+    return report_html(record, view_of(Evidence(record.evidence), record.meta))
+
+
+class Outline(HTMLParser):
+    """Collects tags, addresses and table shapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.attributes: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag and what it points to."""
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src", "action", "data")]
+
+
+def outline(page: str) -> Outline:
+    """Parse a page."""
+    parser = Outline()
+    parser.feed(page)
+    return parser
+
+
+@pytest.mark.parametrize("kind", OUTCOMES)
+def test_a_page_holds_no_script_no_form_and_no_outside_address(tmp_path: Path, kind: str) -> None:
+    """It opens offline, and no product name or error text becomes markup."""
+    found = outline(page_of(sample(tmp_path, kind)))
+    assert not {"script", "form", "iframe", "object", "embed", "img"} & set(found.tags)
+    assert not [name for name in found.attributes if name.startswith("on")]
+    assert all(re.match(r"#|data:,$|findings/", address) for address in found.addresses)
+
+
+@pytest.mark.parametrize("kind", OUTCOMES)
+def test_a_page_has_every_section_in_order(tmp_path: Path, kind: str) -> None:
+    """Verdict first, then what to do, down to how to reproduce it; also of a run that was stopped."""
+    page = page_of(sample(tmp_path, kind))
+    names = (
+        "next",
+        "money",
+        "claims",
+        "real",
+        "settlement",
+        "timeline",
+        "experience",
+        "faults",
+        "masters",
+        "checks",
+    )
+    places = [page.index(f'<h2 id="{name}">') for name in (*names, "machines", "reproduce")]
+    assert places == sorted(places)
+    assert page.index('class="word"') < places[0]
+
+
+def test_hidden_characters_are_shown_by_number(tmp_path: Path) -> None:
+    """A mark that turns the reading direction round can't disguise a line."""
+    page = page_of(sample(tmp_path, "hostile"))
+    assert "\u202e" not in page
+    assert "\x1b" not in page
+    assert "\\u{202e}" in page
+
+
+def test_a_page_shows_the_settlement_of_every_till_and_date(tmp_path: Path) -> None:
+    """Ten tills, three dates: thirty rows, and the one that differs comes first and is marked."""
+    page = page_of(sample(tmp_path, "no-go"))
+    table = page.split('aria-label="Settlement"')[1].split("</table>")[0]
+    body = table.split("<tbody>")[1]
+    for till in TILLS:
+        for date in DATES:
+            assert f'{till}</th><td class="nowrap">{date}</td>' in body
+    assert body.count("differs</td>") == 1
+    assert body.index("T03") < body.index("T01")
+
+
+def test_a_row_without_a_z_report_does_not_agree(tmp_path: Path) -> None:
+    """A missing witness is never taken for agreement."""
+    record = sample(tmp_path, "go")
+    (record.evidence / "tills/T05/z.csv").unlink()
+    view = view_of(Evidence(record.evidence), record.meta)
+    assert {row.till for row in view.days if not row.agrees} == {"T05"}
+    assert "tills/T05/z.csv is absent" in view.gaps
+
+
+def test_evidence_that_is_cut_or_edited_still_gives_a_page(tmp_path: Path) -> None:
+    """The judge convicts it; the page names what it could not read."""
+    record = sample(tmp_path, "go")
+    (record.evidence / "history.jsonl").write_bytes(b'{"type": "ok"}\n\xff\xfe{{{\n')
+    (record.evidence / "latency.csv").write_text('second,till,n,p50_ms,p99_ms\n1,T01,x,nan,"\n')
+    (record.evidence / "backlog.csv").write_bytes(b"at_ms,till\n\x00,\n")
+    (record.evidence / "server/receipts.csv.zst").write_bytes(b"not zstandard")
+    (record.evidence / "server/receipts.csv").unlink()
+    page = page_of(record)
+    assert "Evidence that this page could not read" in page
+    assert "history.jsonl:" in page
+
+
+def test_a_page_of_a_large_fleet_stays_below_three_megabytes(tmp_path: Path) -> None:
+    """1,000 tills, 1,000 faults, 200,000 findings: bounded, and what is left out is said."""
+    record = sample(tmp_path, "no-go")
+    tills = tuple(f"X{n:04d}" for n in range(1000))
+    for name in ("throughput.csv", "latency.csv", "backlog.csv"):
+        head, *rows = (record.evidence / name).read_text().splitlines()
+        more = [row.replace("T0", f"X{n:03d}") for n in range(40) for row in rows[:200]]
+        (record.evidence / name).write_text("\n".join([head, *rows, *more]) + "\n")
+    rows = tuple({"op_id": f"{n:032x}", "detail": "x" * 400} for n in range(20_000))
+    checks = tuple(
+        CheckResult(name=f"c{n}", verdict=Verdict.INVALID, detail="x" * 5000, evidence=rows) for n in range(10)
+    )
+    meta = replace(record.meta, faults=record.meta.faults * 120, fleet=replace(record.meta.fleet, tills=tills))
+    record = replace(record, meta=meta, judgement=replace(record.judgement, checks=checks))
+    page = page_of(record)
+    assert len(page.encode()) < 3_000_000
+    assert "more are in verdict.json" in page
+    assert len(summary_md(record).encode()) < BYTES_MAX
+
+
+def test_advice_is_there_for_every_outcome(tmp_path: Path) -> None:
+    """Each kind of run ends in concrete steps; a NO-GO names the failed check's findings."""
+    for kind in OUTCOMES:
+        page = page_of(sample(tmp_path / kind, kind))
+        steps = page.split('<ol class="steps">')[1].split("</ol>")[0]
+        assert steps.count("<li>") >= 1
+    assert "findings/receipts.csv" in page_of(sample(tmp_path / "again", "no-go")).split('<ol class="steps">')[1]
+
+
+@pytest.mark.parametrize("kind", OUTCOMES)
+def test_junit_counts_agree_and_nothing_is_skipped(tmp_path: Path, kind: str) -> None:
+    """Totals are the sums of the cases; UNKNOWN, a fault without evidence and INCONCLUSIVE are errors."""
+    record = sample(tmp_path, kind)
+    root = Xml.fromstring(junit_xml(verdict_of(record)))  # noqa: S314 - our own output
+    cases = root.findall(".//testcase")
+    assert not root.findall(".//skipped")
+    assert int(root.get("tests", "")) == len(cases)
+    assert int(root.get("failures", "")) == len(root.findall(".//failure"))
+    assert int(root.get("errors", "")) == len(root.findall(".//error"))
+    bad = len(root.findall(".//failure")) + len(root.findall(".//error"))
+    assert (bad == 0) == (record.judgement.verdict is Outcome.GO)
+
+
+def test_junit_calls_unknown_an_error_and_invalid_a_failure(tmp_path: Path) -> None:
+    """A pipeline that only looks for failures and errors sees both."""
+    for kind, name, tag in (("inconclusive", "stock", "error"), ("no-go", "receipts", "failure")):
+        text = junit_xml(verdict_of(sample(tmp_path / kind, kind)))
+        root = Xml.fromstring(text)  # noqa: S314 - our own output
+        case = root.find(f".//testcase[@name='{name}']")
+        assert case is not None
+        assert [child.tag for child in case] == [tag]
+
+
+def test_summary_escapes_what_people_wrote(tmp_path: Path) -> None:
+    """No link, mention, table break or HTML of a product name gets through to the CI page."""
+    text = summary_md(sample(tmp_path, "hostile"))
+    assert "<script" not in text
+    assert not re.search(r"(?<!\\)\]\(", text)
+    for line in text.splitlines():
+        if line.startswith("| "):
+            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 5)
+
+
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\"n])*"'
+SAMPLE = re.compile(rf"[a-zA-Z_:][a-zA-Z0-9_:]*(\{{{LABEL}(,{LABEL})*\}})? -?[0-9.e+-]+")
+
+
+@pytest.mark.parametrize("kind", OUTCOMES)
+def test_metrics_are_openmetrics(tmp_path: Path, kind: str) -> None:
+    """Each family is typed before its samples, no series repeats, and the text ends with EOF."""
+    text = metrics_txt(verdict_of(sample(tmp_path, kind)))
+    lines = text.splitlines()
+    assert (lines[-1], text[-1]) == ("# EOF", "\n")
+    family = ""
+    seen = set()
+    for line in lines[:-1]:
+        if line.startswith("# TYPE "):
+            family = line.split()[2]
+        elif not line.startswith("# HELP "):
+            assert SAMPLE.fullmatch(line), line
+            series = line.rsplit(" ", 1)[0]
+            assert series.split("{")[0] == family
+            assert series not in seen
+            seen.add(series)
+
+
+def test_benchmark_lists_figures_with_unit_and_range(tmp_path: Path) -> None:
+    """Names are unique, shares are per cent, and the range comes from ten-second windows."""
+    record = sample(tmp_path, "go")
+    text = benchmark_json(verdict_of(record), view_of(Evidence(record.evidence), record.meta))
+    entries = {entry["name"]: entry for entry in json.loads(text)}
+    assert len(entries) == len(json.loads(text))
+    assert entries["go-live/sale.p99"]["unit"] == "ms"
+    assert entries["go-live/sale.refused"] == {
+        "name": "go-live/sale.refused",
+        "unit": "%",
+        "value": 0.21,
+        "range": "",
+    }
+    assert re.fullmatch(r"[\d.,]+\u2013[\d.,]+", entries["go-live/receipts_per_s"]["range"])
+
+
+def test_writing_a_report_leaves_every_file_and_no_part(tmp_path: Path) -> None:
+    """All files are there, findings hold every row, and an earlier judgement's findings are gone."""
+    record = sample(tmp_path, "no-go")
+    (tmp_path / "findings").mkdir()
+    (tmp_path / "findings/old.csv").write_text("x\n")
+    assert write_report(record) == tmp_path / "report.html"
+    written = "report.html verdict.json junit.xml summary.md metrics.txt benchmark.json findings evidence"
+    assert {path.name for path in tmp_path.iterdir()} == set(written.split())
+    assert not list(tmp_path.rglob("*.part"))
+    assert not (tmp_path / "findings/old.csv").exists()
+    with (tmp_path / "findings/receipts.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 41
+
+
+def test_findings_start_no_formula_in_a_spreadsheet() -> None:
+    """A cell that begins like a formula is quoted; a negative number stays a number."""
+    rows = ({"a": "=1+1", "b": "-5", "c": "@x", "d": "-2+3", "e": "-1.50"},)
+    check = CheckResult(name="x", verdict=Verdict.INVALID, detail="", evidence=rows)
+    assert findings_csv(check).splitlines()[1] == "'=1+1,-5,'@x,'-2+3,-1.50"
+
+
+def test_the_hostile_text_is_hostile() -> None:
+    """The sample keeps what the tests above rely on."""
+    assert {"<", '"', "|", "`", "\u202e", "\x00", "]]>"} <= {part for part in HOSTILE if part} | {"]]>"}
