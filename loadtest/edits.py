@@ -20,9 +20,13 @@ FUTURE_MS = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """A document: what it is in the history, its path at the back office, its content without op id."""
+    """A document: what it is in the history, its path at the back office, its content without op id.
+
+    `mark` is what its new keys are made of.
+    """
 
     f: str
+    mark: str
     path: str
     doc: dict[str, Any]
     repeat: bool
@@ -44,7 +48,7 @@ class Desk:
             _keep(self.prices, (row["sku"], row["valid_from_ms"]))
         for row in edit.doc.get("products", ()):
             self.products = [known for known in self.products if known["sku"] != row["sku"]]
-            if not row.get("deleted"):
+            if row["sku"] == new_sku(edit.mark):
                 _keep(self.products, row)
         for row in edit.doc.get("vendors", ()):
             if not row.get("deleted"):
@@ -112,7 +116,7 @@ def draw_edit(
     weights = [weight * factors.get(kind_of(name), 1) for name, (_, weight) in KINDS.items()]
     kind = rng.choices(list(KINDS), weights=weights)[0]
     f, path, doc = KINDS[kind][0](draw)
-    return Edit(f=f, path=path, doc=doc, repeat=repeat, repeat_after_ms=after_ms)
+    return Edit(f=f, mark=mark, path=path, doc=doc, repeat=repeat, repeat_after_ms=after_ms)
 
 
 def kind_of(name: str) -> str:
@@ -159,10 +163,15 @@ def price_future(draw: Draw) -> Made:
     return "price", "prices", {"prices": [{"sku": draw.sku(), "valid_from_ms": from_ms, "amount": draw.amount()}]}
 
 
+def new_sku(mark: str) -> str:
+    """Return the SKU of a product that a document brings in."""
+    return f"N{mark[:10].upper()}"
+
+
 def product_new(draw: Draw) -> Made:
     """A new product."""
     row = {
-        "sku": f"N{draw.mark[:10].upper()}",
+        "sku": new_sku(draw.mark),
         "name": f"New product {draw.mark[:6]}",
         "tax_code": draw.one_of(draw.catalogue.tax_codes),
         "vendor_id": draw.one_of(draw.catalogue.vendors),

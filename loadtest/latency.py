@@ -13,6 +13,8 @@ from pathlib import Path
 
 from hdrh.histogram import HdrHistogram
 
+from loadtest.hgrm import write_hgrm
+
 Sample = tuple[int, str, str, int, str]
 LATEST_US = 3_600_000_000
 RECEIPT_OPERATIONS = frozenset({"sale", "refund", "void"})
@@ -76,7 +78,7 @@ class LatencyBook:
         folder.mkdir(parents=True, exist_ok=True)
         for (till, operation), histogram in sorted(self._histograms.items()):
             with (folder / f"latency-{till}-{operation}.hgrm").open("wb") as file:
-                histogram.output_percentile_distribution(file, 1000)
+                write_hgrm(histogram, file, unit=1000)
         with (folder / "latency.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(CSV_COLUMNS)

@@ -167,7 +167,12 @@ class FakeTill:
             raise Refused(422, "rule_broken")
         self.day = {**self.day, "open": False}
         gross = sum(receipt["gross"] for receipt in self.receipts.values())
-        return {"business_date": self.day["business_date"], "gross": gross, "counted_cash": asked["counted_cash"]}
+        return {
+            "op_id": asked["op_id"],
+            "business_date": self.day["business_date"],
+            "gross": gross,
+            "counted_cash": asked["counted_cash"],
+        }
 
 
 class FakeServer:
