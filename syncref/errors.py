@@ -122,3 +122,9 @@ class StorageFailed(SyncrefError):
     """The database failed while the outcome of a commit is unknown: ask again under the same op id."""
 
     code, status, definite = "storage_failed", 503, False
+
+
+class StorageCorrupt(SyncrefError):
+    """A database is damaged. Nothing is repaired or overwritten; the message names the file."""
+
+    code, status, definite = "storage_corrupt", 500, True

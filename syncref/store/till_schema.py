@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, false
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 from syncref.domain.masters import MASTERS
 from syncref.store.columns import line_columns, master_columns, receipt_columns, z_columns
@@ -38,6 +50,7 @@ till = Table(  # one row: who this till is, and how far it got
     Column("masters_ms", BigInteger),  # when a run was last applied
     Column("contact_ms", BigInteger),
     Column("alarm", Text),  # e.g. forked at 17
+    Column("overlay", Boolean, nullable=False, server_default=false()),  # an applied run is still being merged
 )
 journal = Table(
     "journal",
@@ -46,6 +59,7 @@ journal = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 
@@ -59,12 +73,16 @@ def _entry_key() -> list[Column[Any]]:
 receipt = Table("receipt", metadata, *_entry_key(), *receipt_columns())
 Index("receipt_number", receipt.c.receipt_no, unique=True)
 Index("receipt_op", receipt.c.op_id, unique=True)
+Index("receipt_date", receipt.c.business_date)
+_REFERS = text("ref IS NOT NULL")
+Index("receipt_ref", receipt.c.ref, sqlite_where=_REFERS, postgresql_where=_REFERS)
 line = Table(
     "line",
     metadata,
     *_entry_key(),
     Column("line_no", Integer, primary_key=True, autoincrement=False),
     *line_columns(),
+    sqlite_with_rowid=False,
 )
 payment = Table(
     "payment",
@@ -73,6 +91,7 @@ payment = Table(
     Column("n", Integer, primary_key=True, autoincrement=False),
     Column("tender", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 z_report = Table("z_report", metadata, *_entry_key(), *z_columns())
 operation = Table(  # op id, kept for ever with its result (JSON, as it was answered)
@@ -82,22 +101,29 @@ operation = Table(  # op id, kept for ever with its result (JSON, as it was answ
     Column("kind", Text, nullable=False),
     Column("request_hash", LargeBinary, nullable=False),
     Column("result", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
-masters: dict[str, Table] = {spec.name: Table(spec.name, metadata, *master_columns(spec)) for spec in MASTERS}
-Index("price_sku", masters["price"].c.sku)
-stage = Table(  # rows of a run that is not finished; nothing here is visible to a sale
-    "stage",
-    metadata,
-    Column("run", LargeBinary, primary_key=True),
-    Column("tbl", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("version", BigInteger, nullable=False),
-    Column("row", LargeBinary, nullable=False),
-)
-run = Table(  # the run being staged, resumable: at most one row
+masters: dict[str, Table] = {
+    spec.name: Table(spec.name, metadata, *master_columns(spec), sqlite_with_rowid=False) for spec in MASTERS
+}
+# Rows of a run. Invisible to a sale while `till.overlay` is false; once it is true the run is applied, and
+# a look-up takes the staged row over the live one until the merge has moved it there.
+stages: dict[str, Table] = {
+    spec.name: Table(
+        f"stage_{spec.name}",
+        metadata,
+        *master_columns(spec),
+        Column("deleted", Integer, nullable=False),
+        Column("forced", Integer, nullable=False),  # of a refetched table: wins whatever its version
+        sqlite_with_rowid=False,
+    )
+    for spec in MASTERS
+}
+run = Table(  # the run being staged or merged, resumable: at most one row
     "run",
     metadata,
-    Column("run", LargeBinary, primary_key=True),
+    Column("one", Integer, primary_key=True),
+    Column("run", LargeBinary, nullable=False),
     Column("term_n", BigInteger, nullable=False),
     Column("term_id", LargeBinary, nullable=False),
     Column("from_pos", BigInteger, nullable=False),  # the cursor it began at: compare-and-set
@@ -105,5 +131,22 @@ run = Table(  # the run being staged, resumable: at most one row
     Column("scan_to", BigInteger),
     Column("after_tbl", Text),
     Column("after_key", Text),
+    Column("replaces", Text, nullable=False),  # JSON array: tables that are replaced whole
 )
-digest = Table("digest", metadata, Column("tbl", Text, primary_key=True), Column("value", Text, nullable=False))
+load = Table(  # an initial load that is not finished, resumable: at most one row
+    "load",
+    metadata,
+    Column("one", Integer, primary_key=True),
+    Column("tables", Text, nullable=False),  # JSON array: those left, the first one under way
+    Column("term_n", BigInteger, nullable=False),
+    Column("term_id", LargeBinary, nullable=False),
+    Column("start_pos", BigInteger, nullable=False),
+    Column("after", Text),
+)
+digest = Table(  # of the rows that a sale sees, kept with every change of them
+    "digest",
+    metadata,
+    Column("tbl", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,99 @@
+"""The journal as the uplink reads it: bounded batches, hashes, and how far the server confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from syncref.domain.identity import Key, Mark, chain_hash, genesis_hash
+from syncref.errors import StorageCorrupt
+from syncref.store.till_schema import journal
+from syncref.store.till_state import TillState, read_state, write_state
+
+_TAIL_CHECKED = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Consecutive entries after a mark: prev_hash is the stored hash there, `last` the mark of the last."""
+
+    first_seq: int
+    prev_hash: bytes
+    payloads: tuple[bytes, ...]
+    last: Mark
+
+
+def stretch(connection: Connection, state: TillState, *, after: int, count_max: int, bytes_max: int) -> Stretch:
+    """Return entries after a sequence, as many as both bounds allow, but at least one.
+
+    Raises StorageCorrupt when the journal does not go on there although its head is further.
+    """
+    rows = connection.execute(
+        select(journal.c.payload, journal.c.hash)
+        .where(
+            journal.c.incarnation == state.incarnation,
+            journal.c.seq > after,
+            journal.c.seq <= after + count_max,
+        )
+        .order_by(journal.c.seq)
+    )
+    payloads: list[bytes] = []
+    size = 0
+    last_hash = b""
+    for row in rows:
+        payload = bytes(row.payload)
+        size += len(payload)
+        if payloads and size > bytes_max:
+            break
+        payloads.append(payload)
+        last_hash = bytes(row.hash)
+    previous = hash_at(connection, state, after)
+    if not payloads or previous is None:
+        raise StorageCorrupt(f"the journal has nothing after {after}, but its head is {state.head_seq}")
+    return Stretch(
+        first_seq=after + 1,
+        prev_hash=previous,
+        payloads=tuple(payloads),
+        last=Mark(seq=after + len(payloads), hash=last_hash),
+    )
+
+
+def hash_at(connection: Connection, state: TillState, seq: int) -> bytes | None:
+    """Return the chain hash at a sequence; None when it is beyond the head."""
+    if seq == 0:
+        return genesis_hash(cluster=state.cluster, key=Key(till=state.till, incarnation=state.incarnation))
+    found = connection.execute(
+        select(journal.c.hash).where(journal.c.incarnation == state.incarnation, journal.c.seq == seq)
+    ).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+def check_chain(connection: Connection, *, where: str) -> Mark:
+    """Verify the newest entries against the till's head and return the head. Raises StorageCorrupt."""
+    state = read_state(connection)
+    first = max(1, state.head_seq - _TAIL_CHECKED + 1)
+    previous = hash_at(connection, state, first - 1)
+    seq = first - 1
+    rows = connection.execute(
+        select(journal.c.seq, journal.c.hash, journal.c.payload)
+        .where(journal.c.incarnation == state.incarnation, journal.c.seq >= first)
+        .order_by(journal.c.seq)
+    )
+    for row in rows:
+        seq += 1
+        if previous is None or row.seq != seq or chain_hash(previous, bytes(row.payload)) != bytes(row.hash):
+            raise StorageCorrupt(f"{where} is damaged: journal entry {seq} does not follow", where=where)
+        previous = bytes(row.hash)
+    if seq != state.head_seq or previous != state.head_hash:
+        raise StorageCorrupt(
+            f"{where} is damaged: the journal ends at {seq} and the till's head is {state.head_seq}", where=where
+        )
+    return state.head
+
+
+def persist_progress(
+    connection: Connection, *, term_n: int, term_id: bytes, acked: int, safe: int, contact_ms: int
+) -> None:
+    """Record what the server confirmed, and the highest term met."""
+    write_state(connection, term_n=term_n, term_id=term_id, acked=acked, safe=safe, contact_ms=contact_ms)

@@ -1,0 +1,180 @@
+"""HTTP to a server with one deadline over everything: connect, send and read.
+
+Keeps: a request that leads into a black hole, or to a peer that trickles, ends in time, so that no thread of
+the till ever hangs on the network.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from syncref.errors import SyncrefError
+from syncref.wire.sync import Problem
+
+ANSWER_BYTES_MAX = 32 * 1024 * 1024
+_READ_BYTES = 64 * 1024
+
+
+class Unreachable(SyncrefError):
+    """No answer in time, a broken connection, or nonsense in place of an answer: the outcome is unknown."""
+
+    code, status, definite = "unreachable", 503, False
+
+
+class Rejected(SyncrefError):
+    """The server answered with a problem of the catalogue."""
+
+    definite = True
+
+    def __init__(self, problem: Problem, status: int) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+        self.http_status = status
+
+
+@dataclass(slots=True)
+class _Deadline:
+    at: float = 0.0
+
+    def left(self) -> float:
+        seconds = self.at - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("the request's time is over")
+        return seconds
+
+
+class _TimedSocket(socket.socket):
+    """A socket whose every operation has only what is left until the deadline."""
+
+    deadline: _Deadline
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.left())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(self.deadline.left())
+        super().sendall(*args, **kwargs)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, host: str, port: int, deadline: _Deadline) -> None:
+        super().__init__(host, port)
+        self._deadline = deadline
+
+    def connect(self) -> None:
+        """Connect within what is left of the deadline."""
+        failure: OSError = OSError(f"{self.host}: no address")
+        for family, kind, proto, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+            timed = _TimedSocket(family, kind, proto)
+            timed.deadline = self._deadline
+            try:
+                timed.settimeout(self._deadline.left())
+                timed.connect(address)
+                timed.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:
+                timed.close()
+                failure = error
+                continue
+            self.sock = timed
+            return
+        raise failure
+
+
+class HttpLine:
+    """One kept-alive connection to one server at a time. Not thread-safe, except for `abort`."""
+
+    def __init__(self) -> None:
+        self._aborted = False
+        self._deadline = _Deadline()
+        self._base = ""
+        self._connection: _Connection | None = None
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout_s: float,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> bytes:
+        """Return the body of a 2xx answer.
+
+        Raises Rejected when the server answers with a problem, Unreachable when nobody answers in time.
+        """
+        parts = urlsplit(url)
+        base = f"{parts.scheme}://{parts.netloc}"
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        self._deadline.at = time.monotonic() + timeout_s
+        self._aborted = False
+        kept = self._connection is not None and base == self._base
+        try:
+            try:
+                status, answer = self._exchange(base, method, target, body, headers or {})
+            except (http.client.RemoteDisconnected, ConnectionError):
+                if not kept or self._aborted:
+                    raise
+                self.cut()  # the server closed a quiet connection; everything asked here may be asked twice
+                status, answer = self._exchange(base, method, target, body, headers or {})
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.cut()
+            detail = str(error) or type(error).__name__
+            raise Unreachable(f"{base}: {detail}") from error
+        if status // 100 == 2:
+            return answer
+        raise _rejected(base, status, answer)
+
+    def cut(self) -> None:
+        """Drop the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def abort(self) -> None:
+        """Make the request that is under way in another thread fail at once."""
+        self._aborted = True
+        connection = self._connection
+        sock = None if connection is None else connection.sock
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _exchange(
+        self, base: str, method: str, target: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, bytes]:
+        if self._connection is None or base != self._base:
+            self.cut()
+            parts = urlsplit(base)
+            self._connection = _Connection(parts.hostname or "", parts.port or 80, self._deadline)
+            self._base = base
+        connection = self._connection
+        connection.request(method, target, body=body, headers=headers)
+        response = connection.getresponse()
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := response.read1(_READ_BYTES):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > ANSWER_BYTES_MAX:
+                raise ValueError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
+        if response.will_close:
+            connection.close()
+            self._connection = None
+        return response.status, b"".join(chunks)
+
+
+def _rejected(base: str, status: int, answer: bytes) -> SyncrefError:
+    try:
+        problem = msgspec.json.decode(answer, type=Problem)
+    except msgspec.DecodeError:
+        return Unreachable(f"{base}: HTTP {status} without a problem body")
+    return Rejected(problem, status)

@@ -1,0 +1,212 @@
+"""The till as a process: everything is put together here, started, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+from syncref.config import TillSettings
+from syncref.core.downlink_messages import DownlinkOptions
+from syncref.core.uplink_messages import TermSeen, UplinkOptions
+from syncref.domain.masters import MASTERS
+from syncref.errors import ConfigInvalid
+from syncref.logs import event
+from syncref.store.till_journal import check_chain
+from syncref.store.till_open import TillDatabase
+from syncref.store.till_provision import identity
+from syncref.store.till_reserve import Reserve
+from syncref.store.till_state import TillState
+from syncref.till.alarms import Alarms
+from syncref.till.app import build_app
+from syncref.till.caretaker import Caretaker
+from syncref.till.checkout import Checkout
+from syncref.till.clock import TillClock
+from syncref.till.desk import Desk
+from syncref.till.downlink import Downlink
+from syncref.till.problems import request_ids
+from syncref.till.progress import Progress
+from syncref.till.schedule import Timetable
+from syncref.till.servers import ServerCalls
+from syncref.till.sessions import Sessions
+from syncref.till.sync import SyncTimes, TillSync
+from syncref.till.uplink import Uplink
+
+_log = logging.getLogger("syncref.till")
+_SWITCH_INTERVAL_S = 0.0005
+_MALLOPT_ARENA_MAX = -8
+_ARENAS = 2
+_KEEP_ALIVE_S = 75
+
+
+class Till:
+    """One till: its database, its counter, its sync."""
+
+    def __init__(self, settings: TillSettings) -> None:
+        self.settings = settings
+        secret = read_secret(settings)
+        self.database = TillDatabase(settings.till.database)
+        state = self._checked()
+        self.clock = TillClock(settings.clock.offset_file)
+        self.reserve = Reserve(self.database.path)
+        self.progress = Progress(acked=state.acked, safe=state.safe)
+        self.times = SyncTimes(continuous=settings.sync.continuous)
+        self.alarms = Alarms(self.database)
+        self._secret = secret
+        self.caretaker = Caretaker(self.database, self.reserve)
+        self.uplink = self._uplink()
+        self.downlink = self._downlink()
+        self.sync = TillSync(
+            uplink=self.uplink,
+            downlink=self.downlink,
+            caretaker=self.caretaker,
+            times=self.times,
+            progress=self.progress,
+        )
+        self.timetable = Timetable(settings.sync.schedule, lambda: self.sync.run_now("all"))
+        checkout = Checkout(self.database, clock=self.clock, reserve=self.reserve, wake_uplink=self.uplink.wake)
+        self.desk = Desk(
+            database=self.database,
+            checkout=checkout,
+            sessions=Sessions(self.database, secret=secret, incarnation=state.incarnation),
+            progress=self.progress,
+            sync=self.sync,
+            clock=self.clock,
+            reserve=self.reserve,
+            reply_budget_ms=settings.sync.reply_budget_ms,
+        )
+
+    def start(self) -> None:
+        """Start the sync."""
+        self.reserve.fill()
+        self.sync.start()
+        self.timetable.start()
+
+    def stop(self) -> None:
+        """Stop the sync and close the database."""
+        self.timetable.stop()
+        self.sync.stop()
+        self.desk.close()
+        with suppress(OSError):
+            self.database.checkpoint()
+        self.database.close()
+
+    def _checked(self) -> TillState:
+        self.database.check()
+        state = identity(self.database, name=self.settings.till.name)
+        with self.database.read() as connection:
+            check_chain(connection, where=self.database.where)
+        return state
+
+    def _calls(self) -> ServerCalls:
+        return ServerCalls(
+            till=self.settings.till.name,
+            secret=self._secret,
+            timeout_s=self.settings.sync.request_timeout_ms / 1000,
+        )
+
+    def _uplink(self) -> Uplink:
+        return Uplink(
+            database=self.database,
+            calls=self._calls(),
+            servers=self.settings.till.servers,
+            options=UplinkOptions(
+                servers=len(self.settings.till.servers),
+                batch_entries=self.settings.sync.batch_entries,
+                backoff_max_ms=self.settings.sync.backoff_max_ms,
+            ),
+            progress=self.progress,
+            clock=self.clock,
+            alarms=self.alarms,
+            wanted=self.times.wanted,
+        )
+
+    def _downlink(self) -> Downlink:
+        return Downlink(
+            database=self.database,
+            calls=self._calls(),
+            servers=self.settings.till.servers,
+            options=DownlinkOptions(
+                servers=len(self.settings.till.servers),
+                backoff_max_ms=self.settings.sync.backoff_max_ms,
+                tables=tuple(table.name for table in MASTERS),
+            ),
+            clock=self.clock,
+            alarms=self.alarms,
+            reserve=self.reserve,
+            continuous=self.times.continuous,
+            merge_soon=self.caretaker.merge_soon,
+            term_met=lambda term: self.uplink.post(TermSeen(term=term)),
+        )
+
+
+def read_secret(settings: TillSettings) -> str:
+    """Return the till's credential. Raises ConfigInvalid."""
+    file = settings.till.credential_file
+    try:
+        secret = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"[till] credential_file {file} can't be read: {error}") from error
+    if not secret:
+        raise ConfigInvalid(f"[till] credential_file {file} is empty")
+    return secret
+
+
+def run(settings: TillSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigInvalid, StorageCorrupt."""
+    stay_small()
+    listener = _listen(settings)
+    till = Till(settings)
+    till.start()
+    try:
+        asyncio.run(_serve(till, listener))
+    finally:
+        till.stop()
+        listener.close()
+    event(_log, logging.INFO, "stopped", till=settings.till.name)
+
+
+async def _serve(till: Till, listener: socket.socket) -> None:
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            request_ids(build_app(till.desk)),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal again once it has stopped; then it is to end the process quietly.
+        signal.signal(number, lambda *_: None)
+    event(_log, logging.INFO, "serving", till=till.settings.till.name, listen=till.settings.till.listen)
+    await server.serve(sockets=[listener])
+
+
+def _listen(settings: TillSettings) -> socket.socket:
+    address = settings.till.address
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ConfigInvalid(f"[till] listen = {settings.till.listen!r}: {error.strerror or error}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def stay_small() -> None:
+    """Hand the interpreter over between threads sooner than by default, and keep the heap in few arenas."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_MALLOPT_ARENA_MAX, _ARENAS)
