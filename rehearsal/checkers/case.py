@@ -1,0 +1,180 @@
+"""One run's evidence, read once and shared by all checkers.
+
+Property kept: nothing is read from anywhere but the evidence folder.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from rehearsal.checkers.history import History, read_history
+from rehearsal.checkers.payload import Content, Line, NotAnEntry, Payment, Receipt, decode
+from rehearsal.evidence.reader import Evidence, EvidenceMissing
+from rehearsal.model import Meta
+
+JournalKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A journal entry as one witness keeps it. `content` None: it can't be decoded, `error` says why."""
+
+    seq: int
+    hash: str
+    payload: bytes
+    content: Content | None
+    error: str = ""
+
+
+Journals = dict[JournalKey, tuple[Entry, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """A database's typed receipts, and rows that belong to no receipt (file, till, receipt number)."""
+
+    receipts: tuple[Receipt, ...]
+    orphans: tuple[tuple[str, str, str], ...]
+
+
+def _whole(row: dict[str, str], name: str) -> int:
+    return int(row[name])
+
+
+def _lines(evidence: Evidence, name: str) -> dict[tuple[str, str], list[Line]]:
+    numbers = ("qty", "unit_price", "price_version", "tax_rate_bp", "discount", "tax", "amount")
+    found: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    for row in evidence.rows(name):
+        values = (int(row[column]) for column in numbers)
+        found[row["till"], row["receipt_no"]].append(Line(int(row["line_no"]), row["sku"], *values))
+    return found
+
+
+def _payments(evidence: Evidence, name: str) -> dict[tuple[str, str], list[Payment]]:
+    found: dict[tuple[str, str], list[Payment]] = defaultdict(list)
+    for row in evidence.rows(name):
+        payment = Payment(int(row["n"]), row["tender"], int(row["amount"]))
+        found[row["till"], row["receipt_no"]].append(payment)
+    return found
+
+
+def read_witness(evidence: Evidence, folder: str) -> Witness:
+    """Return the typed receipts in `tills/T01` or `server`."""
+    lines = _lines(evidence, f"{folder}/lines.csv")
+    payments = _payments(evidence, f"{folder}/payments.csv")
+    receipts = []
+    known = set()
+    for row in evidence.rows(f"{folder}/receipts.csv"):
+        key = (row["till"], row["receipt_no"])
+        known.add(key)
+        receipts.append(
+            Receipt(
+                till=row["till"],
+                incarnation=row["incarnation"],
+                receipt_no=row["receipt_no"],
+                op_id=row["op_id"],
+                kind=row["kind"],
+                business_date=row["business_date"],
+                at_ms=_whole(row, "at_ms"),
+                cashier=row["cashier"],
+                gross=_whole(row, "gross"),
+                tax=_whole(row, "tax"),
+                ref=row["ref"],
+                lines=tuple(sorted(lines.get(key, ()))),
+                payments=tuple(sorted(payments.get(key, ()))),
+                status=row.get("status") or "posted",
+            )
+        )
+    orphans = [("lines", *key) for key in lines.keys() - known]
+    orphans += [("payments", *key) for key in payments.keys() - known]
+    return Witness(receipts=tuple(receipts), orphans=tuple(sorted(orphans)))
+
+
+def read_journals(evidence: Evidence, folder: str) -> Journals:
+    """Return the journals in `tills/T01` or `server`, each in order of sequence, as the files hold them."""
+    found: dict[JournalKey, list[Entry]] = defaultdict(list)
+    for row in evidence.rows(f"{folder}/journal.csv"):
+        till, incarnation, seq = row["till"], row["incarnation"], int(row["seq"])
+        content, error, payload = None, "", b""
+        try:
+            payload = bytes.fromhex(row["payload_hex"])
+            content = decode(payload, till=till, incarnation=incarnation, seq=seq)
+        except (NotAnEntry, ValueError) as problem:
+            error = str(problem)
+        entry = Entry(seq=seq, hash=row["hash"], payload=payload, content=content, error=error)
+        found[till, incarnation].append(entry)
+    return {key: tuple(sorted(entries, key=lambda entry: entry.seq)) for key, entries in found.items()}
+
+
+class Case:
+    """A run before the judge."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+
+    @cached_property
+    def meta(self) -> Meta:
+        """The run's facts."""
+        return self.evidence.meta()
+
+    @cached_property
+    def till_names(self) -> tuple[str, ...]:
+        """The tills of the fleet; each must have given evidence."""
+        return tuple(sorted({*self.meta.fleet.tills, *self.evidence.tills()}))
+
+    @cached_property
+    def history(self) -> History:
+        """Cashiers and clerks."""
+        with self.evidence.text("history.jsonl") as file:
+            return read_history(file)
+
+    @cached_property
+    def tills(self) -> dict[str, Witness]:
+        """Each till's typed receipts."""
+        return {till: read_witness(self.evidence, f"tills/{till}") for till in self.till_names}
+
+    @cached_property
+    def server(self) -> Witness:
+        """The server's typed receipts."""
+        return read_witness(self.evidence, "server")
+
+    @cached_property
+    def till_journals(self) -> Journals:
+        """The journals that tills hold; a till's file may only hold its own."""
+        found: Journals = {}
+        for till in self.till_names:
+            found |= read_journals(self.evidence, f"tills/{till}")
+        return found
+
+    @cached_property
+    def server_journals(self) -> Journals:
+        """The journals that the server holds."""
+        return read_journals(self.evidence, "server")
+
+    @cached_property
+    def cluster(self) -> str:
+        """The cluster's name, which the genesis hashes cover."""
+        for row in self.evidence.rows("server/term.csv"):
+            return row["cluster"]
+        raise EvidenceMissing("server/term.csv has no row")
+
+    def journaled(self) -> Iterator[Receipt]:
+        """Yield the receipts in the tills' journals, per journal in order of sequence."""
+        for entries in self.till_journals.values():
+            for entry in entries:
+                if isinstance(entry.content, Receipt):
+                    yield entry.content
+
+    @cached_property
+    def on_tills(self) -> tuple[Receipt, ...]:
+        """All tills' typed receipts."""
+        return tuple(receipt for witness in self.tills.values() for receipt in witness.receipts)
+
+    @cached_property
+    def set_aside(self) -> dict[tuple[str, str, int], dict[str, str]]:
+        """Entries that the server keeps but did not post."""
+        rows = self.evidence.rows_if_any("server/asides.csv")
+        return {(row["till"], row["incarnation"], int(row["seq"])): row for row in rows}

@@ -1,0 +1,144 @@
+"""Chain: the bytes are the truth, on both sides, and everything typed follows from them.
+
+Convicts when till bytes differ from server bytes at a sequence, a sequence is missing, a hash does not
+follow from the genesis and the bytes, or a typed row says anything else than its entry.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from rehearsal.checkers.case import Case, JournalKey, Journals, Witness
+from rehearsal.checkers.findings import Findings, Where
+from rehearsal.checkers.payload import Receipt
+from rehearsal.checkers.rules import genesis, link
+from rehearsal.model import CheckResult
+
+NAME = "chain"
+COMPARED = (
+    "till", "incarnation", "receipt_no", "op_id", "kind", "business_date", "at_ms", "cashier", "gross", "tax",
+    "ref", "lines", "payments",
+)  # fmt: skip
+
+
+def check(case: Case) -> CheckResult:
+    """Judge the journals of tills and server, and the rows derived from them."""
+    findings = Findings(NAME)
+    ours, theirs = case.till_journals, case.server_journals
+    starts = _anchors(case)
+    for key in sorted(ours):
+        _unbroken(findings, case, key, "till", starts.get(key))
+    for key in sorted(theirs):
+        _unbroken(findings, case, key, "server", None)
+    _same_bytes(findings, ours, theirs, starts)
+    for till, witness in case.tills.items():
+        own = {key: entries for key, entries in ours.items() if key[0] == till}
+        _typed(findings, own, witness, f"till {till}", frozenset())
+    _typed(findings, theirs, case.server, "server", frozenset(case.set_aside))
+    _aside(findings, case)
+    count = sum(len(entries) for entries in theirs.values())
+    return findings.result(
+        f"{count} entries in {len(theirs)} journals: same bytes on till and server, hashes and rows follow"
+    )
+
+
+def _anchors(case: Case) -> dict[JournalKey, tuple[int, str]]:
+    """Return the end of each journal's pruned start, where a till says that it pruned."""
+    found = {}
+    for till in case.till_names:
+        for row in case.evidence.rows_if_any(f"tills/{till}/anchor.csv"):
+            found[row["till"], row["incarnation"]] = (int(row["seq"]), row["hash"])
+    return found
+
+
+def _unbroken(findings: Findings, case: Case, key: JournalKey, place: str, anchor: tuple[int, str] | None) -> None:
+    """Recompute the hash chain and the sequence from the start."""
+    till, incarnation = key
+    seq, previous = 0, genesis(case.cluster, till, incarnation)
+    if anchor is not None:
+        seq, previous = anchor[0], bytes.fromhex(anchor[1])
+    for entry in (case.till_journals if place == "till" else case.server_journals)[key]:
+        findings.checked += 1
+        where: Where = {"where": place, "till": till, "incarnation": incarnation, "seq": entry.seq}
+        if entry.seq != seq + 1:
+            findings.convict("a sequence is missing or repeats", expected=seq + 1, **where)
+            return
+        seq, previous = entry.seq, link(previous, entry.payload)
+        if previous.hex() != entry.hash:
+            findings.convict("hash does not follow from the bytes", **where)
+            return
+        if entry.error and (till, incarnation, entry.seq) not in case.set_aside:
+            findings.convict(f"not an entry ({entry.error})", **where)
+
+
+def _same_bytes(
+    findings: Findings, ours: Journals, theirs: Journals, anchors: dict[JournalKey, tuple[int, str]]
+) -> None:
+    """Compare till and server at every sequence."""
+    for key in sorted(ours.keys() | theirs.keys()):
+        pruned, pruned_hash = anchors.get(key, (0, ""))
+        till = {entry.seq: entry for entry in ours.get(key, ())}
+        server = {entry.seq: entry for entry in theirs.get(key, ())}
+        where: Where = {"till": key[0], "incarnation": key[1]}
+        if pruned and (pruned not in server or server[pruned].hash != pruned_hash):
+            findings.convict("the server's hash is not the pruned start's anchor", seq=pruned, **where)
+        for seq in sorted(till.keys() | server.keys()):
+            if seq <= pruned:
+                continue
+            findings.checked += 1
+            if seq not in server:
+                findings.convict("on the till only, from this sequence", seq=seq, **where)
+                break
+            if seq not in till:
+                findings.convict("on the server only, from this sequence", seq=seq, **where)
+                break
+            if till[seq].payload != server[seq].payload:
+                findings.convict("till bytes and server bytes differ", seq=seq, **where)
+                break
+
+
+def _typed(
+    findings: Findings, journals: Journals, witness: Witness, place: str, aside: frozenset[tuple[str, str, int]]
+) -> None:
+    """Compare a database's typed receipts with its entries, both ways."""
+    rows: dict[tuple[str, str, str], list[Receipt]] = defaultdict(list)
+    for receipt in witness.receipts:
+        rows[receipt.till, receipt.incarnation, receipt.op_id].append(receipt)
+    for (till, incarnation), entries in sorted(journals.items()):
+        for entry in entries:
+            if not isinstance(entry.content, Receipt) or (till, incarnation, entry.seq) in aside:
+                continue
+            said = entry.content
+            typed = rows[till, incarnation, said.op_id]
+            where: Where = {"where": place, "till": till, "seq": entry.seq, "receipt_no": said.receipt_no}
+            if not typed:
+                findings.convict("an entry has no typed receipt", **where)
+                continue
+            row = typed.pop(0)
+            for name in COMPARED:
+                findings.differ(f"typed {name}", getattr(said, name), getattr(row, name), **where)
+    for (till, incarnation, op_id), left in sorted(rows.items()):
+        for receipt in left:
+            findings.convict(
+                "a typed receipt has no entry", where=place, till=till, incarnation=incarnation, op_id=op_id,
+                receipt_no=receipt.receipt_no,
+            )  # fmt: skip
+    for file, till, number in witness.orphans:
+        findings.convict(f"{file} of no receipt", where=place, till=till, receipt_no=number)
+
+
+def _aside(findings: Findings, case: Case) -> None:
+    """Only what can't be decoded or does not balance may be set aside."""
+    for (till, incarnation, seq), row in sorted(case.set_aside.items()):
+        entries = {entry.seq: entry for entry in case.server_journals.get((till, incarnation), ())}
+        entry = entries.get(seq)
+        where: Where = {"till": till, "incarnation": incarnation, "seq": seq, "reason": row.get("reason", "")}
+        if entry is None:
+            findings.convict("set aside, but its bytes are not kept", **where)
+        elif isinstance(entry.content, Receipt) and _balances(entry.content):
+            findings.convict("a good entry was set aside", **where)
+
+
+def _balances(receipt: Receipt) -> bool:
+    paid = sum(payment.amount for payment in receipt.payments)
+    return receipt.gross == paid == sum(line.amount for line in receipt.lines)

@@ -1,0 +1,147 @@
+"""Edits: what a clerk was told is done, is done, once, and is there at the end unless superseded.
+
+Convicts when an `ok` edit's operation or rows are missing or differ, a refused one left a trace, two
+edits have one version of a row, nobody asked for an operation, or a row changed without one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from rehearsal.checkers.case import Case
+from rehearsal.checkers.findings import Findings, Where
+from rehearsal.checkers.history import EDIT_KINDS
+from rehearsal.checkers.timeline import (
+    TABLES,
+    Edit,
+    Key,
+    RowVersion,
+    Timeline,
+    Values,
+    opening_rows,
+    read_edits,
+    text,
+)
+from rehearsal.model import CheckResult
+
+NAME = "edits"
+Final = dict[Key, tuple[int, Values]]
+
+
+def final_rows(case: Case, table: str) -> Final:
+    """Return the server's rows at the end: key → (version, values)."""
+    file, key_names, names = TABLES[table]
+    return {
+        tuple(row[name] for name in key_names): (int(row["version"]), {name: text(row[name]) for name in names})
+        for row in case.evidence.rows_if_any(f"server/{file}.csv")
+    }
+
+
+def check(case: Case) -> CheckResult:
+    """Judge every edit."""
+    findings = Findings(NAME)
+    edits = read_edits(case)
+    _operations(findings, case, edits)
+    _answers(findings, edits)
+    for table in TABLES:
+        final = final_rows(case, table)
+        timeline = Timeline(case, edits, table)
+        _present(findings, table, final, timeline)
+        _untouched(findings, case, table, final, timeline)
+    told = sum(edit.told_ok for edit in edits)
+    findings.figures["edits"] = float(told)
+    if not told:
+        findings.checked = 0
+    return findings.result(f"{told} confirmed edits are there or superseded", missing_lines=case.history.missing)
+
+
+def _operations(findings: Findings, case: Case, edits: tuple[Edit, ...]) -> None:
+    """The server keeps each operation once, and none that was refused or never asked for."""
+    kept = Counter(row["op_id"] for row in case.evidence.rows("server/edits.csv"))
+    kinds = {row["op_id"]: row["kind"] for row in case.evidence.rows("server/edits.csv")}
+    for edit in edits:
+        where: Where = {"op_id": edit.op_id, "kind": edit.kind}
+        findings.checked += 1
+        if edit.told_ok and not kept[edit.op_id]:
+            findings.convict("ok, but the server does not have the operation", **where)
+        if kept[edit.op_id] > 1:
+            findings.convict("one operation was done twice", times=kept[edit.op_id], **where)
+        if kept[edit.op_id] and all(attempt.result == "fail" for attempt in edit.attempts):
+            findings.convict("refused, but done", **where)
+        if edit.told_ok and not edit.rows and edit.kind in TABLES:
+            findings.convict("ok, but no row of it was named", **where)
+    for op_id in sorted(kept.keys() - {edit.op_id for edit in edits}):
+        if kinds[op_id] in EDIT_KINDS:
+            findings.unexplained("an edit that nobody asked for", op_id=op_id, kind=kinds[op_id])
+
+
+def _answers(findings: Findings, edits: tuple[Edit, ...]) -> None:
+    """A repeat gets the same answer; two edits never have one version of a row."""
+    owners: dict[tuple[str, Key, int], str] = {}
+    for edit in edits:
+        oks = [attempt for attempt in edit.attempts if attempt.result == "ok" and not attempt.edited]
+        for again in oks[1:]:
+            findings.differ(
+                "a repeat got other rows", oks[0].answer.get("rows"), again.answer.get("rows"), op_id=edit.op_id
+            )
+        for row in edit.rows:
+            other = owners.setdefault((row.table, row.key, row.version), edit.op_id)
+            if other != edit.op_id:
+                findings.convict(
+                    "two edits have one version of a row", table=row.table, key=str(row.key), version=row.version,
+                    op_id=edit.op_id, other_op_id=other,
+                )  # fmt: skip
+
+
+def _present(findings: Findings, table: str, final: Final, timeline: Timeline) -> None:
+    """The last version that anybody wrote is what the server has."""
+    for key, versions in timeline.by_key.items():
+        edited = [row for row in versions if row.op_id]
+        if not edited:
+            continue
+        last = versions[-1]
+        findings.checked += 1
+        where: Where = {"table": table, "key": str(key), "op_id": last.op_id}
+        if key not in final:
+            if last.values is not None:
+                findings.convict("an edited row is gone", version=last.version, **where)
+            continue
+        version, values = final[key]
+        _compare(findings, last, version, values, where)
+
+
+def _compare(findings: Findings, last: RowVersion, version: int, values: Values, where: Where) -> None:
+    if version < last.version:
+        findings.convict(
+            "an edit is missing: an older version is there", version=last.version, found=version, **where
+        )
+    elif version > last.version:
+        findings.unexplained("a later version that nobody wrote", version=last.version, found=version, **where)
+    elif last.values is None:
+        findings.convict("a deleted row is there", version=version, **where)
+    else:
+        for name, value in last.values.items():
+            findings.differ(f"{name} is not what was asked for", value, values[name], **where)
+
+
+def _untouched(findings: Findings, case: Case, table: str, final: Final, timeline: Timeline) -> None:
+    """Rows without an edit are as they were imported, and no others have come."""
+    if not case.evidence.has(f"opening/{TABLES[table][0]}.csv"):
+        return
+    edited = {key for key, versions in timeline.by_key.items() if any(row.op_id for row in versions)}
+    seen: dict[Key, int] = defaultdict(int)
+    for row in opening_rows(case, table):
+        seen[row.key] += 1
+        if row.key in edited:
+            continue
+        findings.checked += 1
+        where: Where = {"table": table, "key": str(row.key)}
+        if row.key not in final:
+            findings.unexplained("an imported row is gone without an edit", **where)
+        elif final[row.key] != (row.version, row.values):
+            findings.unexplained(
+                "an imported row changed without an edit", expected=str((row.version, row.values)),
+                found=str(final[row.key]), **where,
+            )  # fmt: skip
+    for key in sorted(final.keys() - seen.keys() - edited):
+        findings.unexplained("a row that nobody made", table=table, key=str(key))

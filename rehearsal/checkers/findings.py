@@ -1,0 +1,88 @@
+"""What a checker found, and the answer that follows from it.
+
+Property kept: a contradiction convicts, a doubt withholds, and having checked nothing is never an
+acquittal.
+"""
+
+from __future__ import annotations
+
+from rehearsal.model import CheckResult, Verdict
+
+Value = str | int | float | None
+Where = dict[str, Value]
+
+
+def _row(verdict: Verdict, what: str, where: Where) -> dict[str, str]:
+    return {"verdict": str(verdict), "what": what} | {
+        name: "" if value is None else str(value) for name, value in where.items()
+    }
+
+
+class Findings:
+    """Collects one checker's findings. `checked` counts what was really compared."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.checked = 0
+        self.figures: dict[str, float] = {}
+        self._convictions: list[dict[str, str]] = []
+        self._doubts: list[dict[str, str]] = []
+        self._unexplained: list[tuple[str, dict[str, Value]]] = []
+
+    def convict(self, what: str, **where: Value) -> None:
+        """Record a contradiction between witnesses, or of a rule."""
+        self._convictions.append(_row(Verdict.INVALID, what, where))
+
+    def doubt(self, what: str, **where: Value) -> None:
+        """Record something that can't be judged."""
+        self._doubts.append(_row(Verdict.UNKNOWN, what, where))
+
+    def unexplained(self, what: str, **where: Value) -> None:
+        """Record an effect that nobody asked for: a lie, unless a lost line of history explains it."""
+        self._unexplained.append((what, where))
+
+    def differ(self, what: str, expected: object, found: object, **where: Value) -> bool:
+        """Convict when two values differ; say whether they did."""
+        self.checked += 1
+        if expected == found:
+            return False
+        self.convict(what, expected=str(expected), found=str(found), **where)
+        return True
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found so far."""
+        return not (self._convictions or self._doubts or self._unexplained)
+
+    def result(self, acquittal: str, *, missing_lines: int | None = 0) -> CheckResult:
+        """Return the answer. `missing_lines` of history may explain as many unexplained effects."""
+        lost = missing_lines is None or 0 < len(self._unexplained) <= missing_lines
+        for what, where in self._unexplained:
+            if lost:
+                self.doubt(f"{what} (or its line of history is lost)", **where)
+            else:
+                self.convict(what, **where)
+        if self._convictions:
+            verdict, detail = Verdict.INVALID, _summary(self._convictions)
+        elif self._doubts:
+            verdict, detail = Verdict.UNKNOWN, _summary(self._doubts)
+        elif not self.checked:
+            verdict, detail = Verdict.UNKNOWN, "nothing to check"
+        else:
+            verdict, detail = Verdict.VALID, acquittal
+        return CheckResult(
+            name=self.name,
+            verdict=verdict,
+            detail=detail,
+            evidence=(*self._convictions, *self._doubts),
+            figures=self.figures,
+        )
+
+
+def _summary(rows: list[dict[str, str]]) -> str:
+    first = dict(rows[0])
+    first.pop("verdict")
+    text = first.pop("what")
+    where = ", ".join(f"{name} {value}" for name, value in first.items() if value)
+    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    return f"{text}: {where}{more}" if where else f"{text}{more}"

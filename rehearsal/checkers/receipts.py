@@ -1,0 +1,188 @@
+"""Receipts: every sale the cashier saw is exactly once on its till and on the server; nothing else is.
+
+Convicts when an `ok` is missing or doubled, a `fail` left something behind, till set and server set
+differ after the drain, anything is invented, or a receipt number repeats or is skipped.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from rehearsal.checkers.case import Case
+from rehearsal.checkers.findings import Findings, Where
+from rehearsal.checkers.history import RECEIPT_KINDS, Attempt
+from rehearsal.checkers.payload import Receipt
+from rehearsal.model import CheckResult
+
+NAME = "receipts"
+REUSED = frozenset({"operation_reused", "409"})
+PASSING = frozenset(  # definite refusals that say nothing about the operation itself
+    {
+        "unauthorized", "401", "forbidden", "403", "too_many_attempts", "429", "busy", "not_live", "503",
+        "disk_full", "507", "refused", "no_session",
+    }
+)  # fmt: skip
+
+
+def _by_op(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
+    found: dict[str, list[Receipt]] = defaultdict(list)
+    for receipt in receipts:
+        found[receipt.op_id].append(receipt)
+    return found
+
+
+def check(case: Case) -> CheckResult:
+    """Judge the sets of receipts of cashiers, tills and server."""
+    findings = Findings(NAME)
+    history = case.history
+    operations = history.of(RECEIPT_KINDS)
+    tills, server = _by_op(case.on_tills), _by_op(case.server.receipts)
+    lost = frozenset(case.meta.lost)
+    for op_id, attempts in operations.items():
+        findings.checked += 1
+        _answers(findings, attempts)
+        on_till, on_server = tills.get(op_id, []), server.get(op_id, [])
+        if op_id in lost and not on_till and not on_server:
+            continue
+        _outcome(findings, attempts, on_till, on_server)
+    _sets(findings, tills, server, lost)
+    _invented(findings, case, tills, server)
+    _numbers(findings, case)
+    ok = sum(any(attempt.result == "ok" for attempt in attempts) for attempts in operations.values())
+    if operations and not ok:
+        findings.doubt("no sale succeeded, so nothing shows that one would be kept")
+    return findings.result(
+        f"{ok} receipts that a cashier saw are once on their till and once on the server",
+        missing_lines=history.missing,
+    )
+
+
+def _where(attempt: Attempt) -> Where:
+    return {"op_id": attempt.op_id, "till": attempt.till, "worker": attempt.worker, "line": attempt.n}
+
+
+def _answers(findings: Findings, attempts: tuple[Attempt, ...]) -> None:
+    """Same id and same request: the same receipt; same id and another request: operation_reused."""
+    if len({attempt.till for attempt in attempts}) > 1:
+        findings.doubt("the cashiers used one op id on two tills", **_where(attempts[0]))
+    if len(attempts) == 1 and attempts[0].result == "fail" and attempts[0].code in REUSED:
+        findings.convict("a new operation is refused as used before", **_where(attempts[0]))
+    first_ok = next((attempt for attempt in attempts if attempt.result == "ok"), None)
+    if first_ok is None:
+        return
+    for attempt in attempts:
+        if attempt.at_ms < (first_ok.done_ms or 0):
+            continue  # the first itself, or asked before its answer: either may have come first
+        if attempt.edited and not first_ok.edited:
+            _edited(findings, attempt)
+        elif attempt.edited == first_ok.edited:
+            _repeated(findings, attempt, first_ok)
+
+
+def _edited(findings: Findings, attempt: Attempt) -> None:
+    if attempt.result == "ok":
+        findings.convict("an edited basket was accepted under a used op id", **_where(attempt))
+    elif attempt.result == "fail" and attempt.code not in REUSED | PASSING:
+        what = "an edited basket was refused, but not as operation_reused"
+        findings.convict(what, code=attempt.code, **_where(attempt))
+
+
+def _repeated(findings: Findings, attempt: Attempt, first_ok: Attempt) -> None:
+    if attempt.result == "fail" and attempt.code not in PASSING:
+        findings.convict("a repeated operation is refused after it was ok", code=attempt.code, **_where(attempt))
+    elif attempt.result == "ok":
+        for name in ("receipt_no", "gross"):
+            first, again = first_ok.answer.get(name), attempt.answer.get(name)
+            findings.differ(f"a repeat got another {name}", first, again, **_where(attempt))
+
+
+def _outcome(
+    findings: Findings, attempts: tuple[Attempt, ...], on_till: list[Receipt], on_server: list[Receipt]
+) -> None:
+    """Compare what the cashier was told with what the databases hold."""
+    till, where = attempts[0].till, _where(attempts[0])
+    posted = [receipt for receipt in on_server if receipt.counts]
+    for receipt in (*on_till, *on_server):
+        if receipt.till != till:
+            findings.convict("a receipt is another till's", found=receipt.till, **where)
+        if receipt.kind != attempts[0].f:
+            findings.convict("a receipt is of another kind", found=receipt.kind, **where)
+    refused = all(attempt.result == "fail" for attempt in attempts)
+    for place, receipts in (("till", on_till), ("server", posted)):
+        if refused and receipts:
+            findings.convict(f"refused, but on the {place}", receipt_no=receipts[0].receipt_no, **where)
+        elif len(receipts) > 1:
+            findings.convict(f"more than once on the {place}", times=len(receipts), **where)
+    answered = next((attempt for attempt in attempts if attempt.result == "ok"), None)
+    if answered is not None:
+        _kept(findings, answered, {"till": on_till, "server": posted})
+
+
+def _kept(findings: Findings, answered: Attempt, places: dict[str, list[Receipt]]) -> None:
+    """What the cashier saw is there, under that number and with that amount."""
+    number, where = str(answered.answer.get("receipt_no", "")), _where(answered)
+    for place, receipts in places.items():
+        if not receipts:
+            findings.convict(f"ok, but not on the {place}", receipt_no=number, **where)
+        for receipt in receipts[:1]:
+            findings.differ(f"answered number is not the {place}'s", receipt.receipt_no, number, **where)
+            gross = answered.answer.get("gross")
+            findings.differ(f"answered gross is not the {place}'s", receipt.gross, gross, **where)
+
+
+def _sets(
+    findings: Findings, tills: dict[str, list[Receipt]], server: dict[str, list[Receipt]], lost: frozenset[str]
+) -> None:
+    """After the drain the till's set is the server's, whatever the cashier knows."""
+    for op_id in sorted(tills.keys() - server.keys()):
+        receipt = tills[op_id][0]
+        findings.convict("on its till, not on the server", op_id=op_id, receipt_no=receipt.receipt_no)
+    for op_id in sorted(server.keys() - tills.keys() - lost):
+        receipt = server[op_id][0]
+        findings.convict("on the server, not on its till", op_id=op_id, receipt_no=receipt.receipt_no)
+    for op_id in tills.keys() & server.keys():
+        findings.checked += 1
+        ours = sorted((receipt.till, receipt.receipt_no) for receipt in tills[op_id])
+        theirs = sorted((receipt.till, receipt.receipt_no) for receipt in server[op_id])
+        if ours != theirs:
+            findings.convict("till and server differ", op_id=op_id, till=str(ours), server=str(theirs))
+        elif not any(receipt.counts for receipt in server[op_id]):
+            findings.convict("stored on the server, but never posted", op_id=op_id, receipt_no=ours[0][1])
+
+
+def _invented(
+    findings: Findings, case: Case, tills: dict[str, list[Receipt]], server: dict[str, list[Receipt]]
+) -> None:
+    """Every receipt goes back to somebody who asked that till for it."""
+    for op_id in sorted((tills.keys() | server.keys()) - case.history.of(RECEIPT_KINDS).keys()):
+        receipt = (tills.get(op_id) or server[op_id])[0]
+        findings.unexplained(
+            "a receipt that nobody asked for", op_id=op_id, till=receipt.till, receipt_no=receipt.receipt_no
+        )
+
+
+def _numbers(findings: Findings, case: Case) -> None:
+    """Numbers are used once in the whole chain, and run without gaps within one incarnation."""
+    for place, receipts in (("tills", case.on_tills), ("server", case.server.receipts)):
+        seen: dict[str, str] = {}
+        for receipt in receipts:
+            other = seen.setdefault(receipt.receipt_no, receipt.op_id)
+            if other != receipt.op_id:
+                findings.convict(
+                    f"a receipt number repeats on the {place}",
+                    receipt_no=receipt.receipt_no, op_id=receipt.op_id, other_op_id=other,
+                )  # fmt: skip
+    for (till, incarnation), entries in sorted(case.till_journals.items()):
+        if entries and entries[0].seq != 1:
+            continue  # the start is pruned
+        due = 1
+        for entry in entries:
+            if not isinstance(entry.content, Receipt):
+                continue
+            if entry.content.counter != due:
+                findings.convict(
+                    "receipt numbers are skipped or repeat", till=till, incarnation=incarnation,
+                    expected=due, found=entry.content.counter, seq=entry.seq,
+                )  # fmt: skip
+            due = entry.content.counter + 1

@@ -1,0 +1,218 @@
+"""Settlement: what the entries add up to is what the server reports and what the Z reports say.
+
+Convicts when the sum of a till's date, from journal payloads or from typed rows, differs from the
+server's settlement or the till's Z, by total, tax or tender; when a Z is missing; when a date is not
+tallied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rehearsal.checkers.case import Case, Entry
+from rehearsal.checkers.findings import Findings, Where
+from rehearsal.checkers.payload import DayClosed, Receipt
+from rehearsal.model import CheckResult
+
+NAME = "settlement"
+Day = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Totals:
+    """The sums of one till's business date. Tenders of zero are left out of comparisons."""
+
+    receipts: int = 0
+    gross: int = 0
+    tax: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    tenders: Counter[str] = field(default_factory=Counter)
+    rates: dict[int, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    numbers: list[str] = field(default_factory=list)
+    states: set[str] = field(default_factory=set)
+
+    def add(self, receipt: Receipt) -> None:
+        """Count a receipt."""
+        self.receipts += 1
+        self.gross += receipt.gross
+        self.tax += receipt.tax
+        self.kinds[receipt.kind] += 1
+        self.numbers.append(receipt.receipt_no)
+        for payment in receipt.payments:
+            self.tenders[payment.tender] += payment.amount
+        for line in receipt.lines:
+            self.rates[line.tax_rate_bp][0] += line.amount
+            self.rates[line.tax_rate_bp][1] += line.tax
+
+    def sums(self) -> dict[str, Any]:
+        """Return what two witnesses of a date must agree on."""
+        tenders = {tender: amount for tender, amount in sorted(self.tenders.items()) if amount}
+        return {"receipts": self.receipts, "gross": self.gross, "tax": self.tax, "tenders": tenders}
+
+    def rate_sums(self) -> dict[int, tuple[int, int]]:
+        """Return rate → (gross, tax), without rates that add up to nothing."""
+        return {rate: (gross, tax) for rate, (gross, tax) in self.rates.items() if gross or tax}
+
+
+def add_up(receipts: Iterable[Receipt]) -> dict[Day, Totals]:
+    """Return the sums per till and business date of all receipts that count."""
+    found: dict[Day, Totals] = defaultdict(Totals)
+    for receipt in receipts:
+        if receipt.counts:
+            found[receipt.till, receipt.business_date].add(receipt)
+    return found
+
+
+def reported(rows: Iterable[dict[str, str]], findings: Findings, where: str) -> dict[Day, Totals]:
+    """Return the sums that a settlement or z file states: one row per tender, heads repeated."""
+    found: dict[Day, Totals] = {}
+    for row in rows:
+        day = (row["till"], row["business_date"])
+        head = (int(row["receipts"]), int(row["gross"]), int(row["tax"]))
+        totals = found.get(day)
+        if totals is None:
+            totals = found[day] = Totals(receipts=head[0], gross=head[1], tax=head[2])
+        elif (totals.receipts, totals.gross, totals.tax) != head:
+            findings.convict("rows of one date contradict each other", where=where, till=day[0], date=day[1])
+        totals.states.add(row["state"])
+        if row["tender"]:
+            totals.tenders[row["tender"]] += int(row["amount"])
+    return found
+
+
+def check(case: Case) -> CheckResult:
+    """Judge the settlement of every till and date."""
+    findings = Findings(NAME)
+    duplicates = {
+        (receipt.till, receipt.incarnation, receipt.op_id)
+        for receipt in case.server.receipts
+        if not receipt.counts
+    }
+    journaled = [
+        receipt
+        for receipt in case.journaled()
+        if (receipt.till, receipt.incarnation, receipt.op_id) not in duplicates
+    ]
+    sums = add_up(journaled)
+    typed_till = add_up(
+        receipt
+        for receipt in case.on_tills
+        if (receipt.till, receipt.incarnation, receipt.op_id) not in duplicates
+    )
+    server = reported(case.evidence.rows("server/settlement.csv"), findings, "server")
+    for place, other in (
+        ("till rows", typed_till),
+        ("server rows", add_up(case.server.receipts)),
+        ("server", server),
+    ):
+        for day in sorted(sums.keys() | other.keys()):
+            _agree(findings, place, day, sums.get(day), other.get(day))
+    expected = {(till, date) for till, date in case.meta.expected_z}
+    late_allowed = case.meta.options.get("late_sales", "") == "true"
+    _states(findings, server, expected, late_allowed)
+    _z_reports(findings, case, expected)
+    _answers(findings, case)
+    dates = len(sums)
+    gross = sum(totals.gross for totals in sums.values())
+    findings.figures["gross_minor"] = gross
+    return findings.result(f"{dates} till dates add up: entries = rows = server = Z, {gross} minor units")
+
+
+def _agree(findings: Findings, place: str, day: Day, entries: Totals | None, other: Totals | None) -> None:
+    ours, theirs = (entries or Totals()).sums(), (other or Totals()).sums()
+    if entries is not None and other is None:
+        findings.convict(f"{place}: a date is missing", till=day[0], date=day[1], expected=str(ours))
+        return
+    for name, value in ours.items():
+        findings.differ(f"{place}: {name} against entries", value, theirs[name], till=day[0], date=day[1])
+
+
+def _states(findings: Findings, server: dict[Day, Totals], expected: set[Day], late_allowed: bool) -> None:
+    """Every date that was to be closed is tallied; a date that stays open is no failure of the sync."""
+    good = {"TALLIED", "RESTATED"} if late_allowed else {"TALLIED"}
+    for day in sorted(expected - server.keys()):
+        findings.convict("no settlement of a closed date", till=day[0], date=day[1])
+    for day, totals in sorted(server.items()):
+        allowed = good if day in expected else good | {"OPEN"}
+        findings.checked += 1
+        if not totals.states <= allowed:
+            findings.convict("not tallied", till=day[0], date=day[1], state=str(sorted(totals.states)))
+
+
+def _z_entries(case: Case) -> Iterator[tuple[str, DayClosed, list[Entry]]]:
+    """Yield till, Z and the entries before it, for each Z in a till's journal."""
+    for (till, _), entries in sorted(case.till_journals.items()):
+        for place, entry in enumerate(entries):
+            if isinstance(entry.content, DayClosed):
+                yield till, entry.content, list(entries[:place])
+
+
+def _z_reports(findings: Findings, case: Case, expected: set[Day]) -> None:
+    """Recompute each Z from the entries before it, and compare the till's own rows with it."""
+    listed: dict[Day, Totals] = {}
+    for till in case.till_names:
+        listed |= reported(case.evidence.rows(f"tills/{till}/z.csv"), findings, f"till {till}")
+    served = dict(_server_z(case, findings))
+    found: set[Day] = set()
+    for till, z, before in _z_entries(case):
+        day = (till, z.business_date)
+        where: Where = {"till": till, "date": z.business_date}
+        if day in found:
+            findings.convict("two Z reports of one date", **where)
+        found.add(day)
+        _one_z(findings, z, before, where)
+        stated: dict[str, Any] = {"receipts": z.sales + z.refunds + z.voids, "gross": z.gross, "tax": z.tax}
+        stated["tenders"] = {tender: amount for tender, amount in sorted(z.by_tender.items()) if amount}
+        for place, rows in (("z rows of the till", listed), ("z rows of the server", served)):
+            if place.endswith("server") and not case.evidence.has("server/z.csv"):
+                continue
+            findings.differ(f"{place} against the Z entry", stated, rows.get(day, Totals()).sums(), **where)
+    for till, date in sorted(expected - found):
+        findings.convict("a Z report is missing", till=till, date=date)
+    for till, date in sorted(listed.keys() - found):
+        findings.convict("a Z row has no entry", till=till, date=date)
+
+
+def _server_z(case: Case, findings: Findings) -> Iterator[tuple[Day, Totals]]:
+    yield from reported(case.evidence.rows_if_any("server/z.csv"), findings, "server z").items()
+
+
+def _one_z(findings: Findings, z: DayClosed, before: list[Entry], where: Where) -> None:
+    totals = Totals()
+    receipts = [entry.content for entry in before if isinstance(entry.content, Receipt)]
+    for receipt in receipts:
+        if receipt.business_date == z.business_date:
+            totals.add(receipt)
+    findings.differ("Z: sales, refunds, voids", [totals.kinds[kind] for kind in ("sale", "refund", "void")],
+                    [z.sales, z.refunds, z.voids], **where)  # fmt: skip
+    findings.differ("Z: gross", totals.gross, z.gross, **where)
+    findings.differ("Z: tax", totals.tax, z.tax, **where)
+    tenders = {tender: amount for tender, amount in z.by_tender.items() if amount}
+    findings.differ("Z: tenders", totals.sums()["tenders"], dict(sorted(tenders.items())), **where)
+    rates = {rate: sums for rate, sums in z.by_rate.items() if sums != (0, 0)}
+    findings.differ("Z: tax rates", sorted(totals.rate_sums().items()), sorted(rates.items()), **where)
+    ends = (totals.numbers[0], totals.numbers[-1]) if totals.numbers else (None, None)
+    findings.differ("Z: first and last receipt", ends, (z.first_receipt, z.last_receipt), **where)
+    if before:
+        findings.differ("Z: chain head", before[-1].hash, z.chain_head.hex(), **where)
+
+
+def _answers(findings: Findings, case: Case) -> None:
+    """The Z that the cashier was shown is the one in the journal."""
+    entries = {z.op_id: (till, z) for till, z, _ in _z_entries(case)}
+    for op_id, attempts in case.history.of({"close"}).items():
+        for attempt in attempts:
+            if attempt.result != "ok":
+                continue
+            if op_id not in entries:
+                findings.convict("a close was ok, but its Z is not in the journal", op_id=op_id, till=attempt.till)
+                continue
+            till, z = entries[op_id]
+            shown = attempt.answer.get("z") or {}
+            findings.differ("till of a close", attempt.till, till, op_id=op_id)
+            for name in ("business_date", "sales", "refunds", "voids", "gross", "tax", "counted_cash"):
+                if name in shown:
+                    findings.differ(f"Z as shown: {name}", getattr(z, name), shown[name], till=till, op_id=op_id)

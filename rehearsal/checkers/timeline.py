@@ -1,0 +1,165 @@
+"""Every version that a master row ever had: from the opening masters and the clerks' edits.
+
+Property kept: an edit may be seen from the moment it was asked for, and is certainly committed only once
+somebody was told so; between the two a till may have either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rehearsal.checkers.case import Case
+from rehearsal.checkers.history import EDIT_KINDS, Attempt
+
+ALWAYS_MS = -(1 << 62)
+STD = "STD"
+Key = tuple[str, ...]
+Values = dict[str, str]
+# table → its file, key columns, and value columns that clerks set
+TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "price": ("prices", ("sku", "list", "valid_from_ms"), ("amount",)),
+    "product": ("products", ("sku",), ("name", "tax_code", "vendor_id", "active")),
+    "vendor": ("vendors", ("vendor_id",), ("name",)),
+    "tax_rate": ("tax_rates", ("tax_code",), ("rate_bp",)),
+    "cashier": ("cashiers", ("cashier_id",), ("name", "active")),
+    "goods_receipt": ("goods_receipts", ("doc_no", "line_no"), ("vendor_id", "sku", "qty")),
+    "vendor_return": ("vendor_returns", ("doc_no", "line_no"), ("vendor_id", "sku", "qty")),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowVersion:
+    """One version of a row; `values` None: deleted. may_ms, must_ms: see the module."""
+
+    table: str
+    key: Key
+    version: int
+    values: Values | None
+    may_ms: int
+    must_ms: int
+    op_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """A clerk's operation: its attempts, whether it is known to have happened, and its row versions."""
+
+    op_id: str
+    kind: str
+    attempts: tuple[Attempt, ...]
+    happened: bool
+    told_ok: bool
+    rows: tuple[RowVersion, ...]
+
+
+def text(value: Any) -> str:
+    """Return a value as the CSV files write it."""
+    if isinstance(value, bool):
+        return str(int(value))
+    return {"True": "1", "False": "0", "true": "1", "false": "0"}.get(str(value), str(value))
+
+
+def rows_of(kind: str, doc: dict[str, Any]) -> Iterator[tuple[str, Key, Values | None]]:
+    """Yield what a document asks for: table, key, values (None: deleted)."""
+    if kind in ("goods_receipt", "vendor_return"):
+        for line_no, line in enumerate(doc.get("lines", ()), 1):
+            values = {"vendor_id": text(doc.get("vendor_id")), "sku": text(line["sku"]), "qty": text(line["qty"])}
+            yield kind, (text(doc["doc_no"]), str(line_no)), values
+        return
+    if kind not in TABLES:
+        return
+    file, key_names, names = TABLES[kind]
+    for given in doc.get(file, ()):
+        item = {"list": STD, **given} if kind == "price" else given
+        key = tuple(text(item[name]) for name in key_names)
+        yield (
+            kind,
+            key,
+            None if item.get("deleted") else {name: text(item[name]) for name in names if name in item},
+        )
+
+
+def _recorded(case: Case) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Return op id → (when, result) of the operations that the server keeps."""
+    found = {}
+    for row in case.evidence.rows("server/edits.csv"):
+        try:
+            result = json.loads(row["result"])
+        except ValueError:
+            result = {}
+        found[row["op_id"]] = (int(row["at_ms"]), result if isinstance(result, dict) else {})
+    return found
+
+
+def read_edits(case: Case) -> tuple[Edit, ...]:
+    """Return every edit that a clerk asked for."""
+    recorded = _recorded(case)
+    edits = []
+    for op_id, attempts in case.history.of(EDIT_KINDS).items():
+        oks = [attempt for attempt in attempts if attempt.result == "ok" and not attempt.edited]
+        committed_ms, result = recorded.get(op_id, (0, {}))
+        listed = (oks[0].answer.get("rows") if oks else None) or result.get("rows") or []
+        versions = {(str(row["table"]), tuple(map(text, row["key"]))): int(row["version"]) for row in listed}
+        asked = next((attempt for attempt in attempts if not attempt.edited), attempts[0])
+        must_ms = min([attempt.done_ms or 0 for attempt in oks], default=committed_ms)
+        rows = tuple(
+            RowVersion(
+                table=table,
+                key=key,
+                version=versions[table, key],
+                values=values,
+                may_ms=attempts[0].at_ms,
+                must_ms=must_ms,
+                op_id=op_id,
+            )
+            for table, key, values in rows_of(asked.f, asked.asked.get("doc") or {})
+            if (table, key) in versions
+        )
+        edits.append(
+            Edit(
+                op_id=op_id,
+                kind=asked.f,
+                attempts=attempts,
+                happened=bool(oks) or op_id in recorded,
+                told_ok=bool(oks),
+                rows=rows,
+            )
+        )
+    return tuple(edits)
+
+
+def opening_rows(case: Case, table: str) -> Iterator[RowVersion]:
+    """Yield the rows as they were imported: version 1 unless the file says otherwise."""
+    file, key_names, names = TABLES[table]
+    for given in case.evidence.rows_if_any(f"opening/{file}.csv"):
+        row = {"list": STD, "active": "1", **{name: value for name, value in given.items() if value != ""}}
+        yield RowVersion(
+            table=table,
+            key=tuple(row[name] for name in key_names),
+            version=int(row.get("version", 1)),
+            values={name: text(row[name]) for name in names if name in row},
+            may_ms=ALWAYS_MS,
+            must_ms=ALWAYS_MS,
+            op_id="",
+        )
+
+
+class Timeline:
+    """The versions of one table's rows, each key's in order of version."""
+
+    def __init__(self, case: Case, edits: tuple[Edit, ...], table: str) -> None:
+        self.by_key: dict[Key, list[RowVersion]] = defaultdict(list)
+        for row in opening_rows(case, table):
+            self.by_key[row.key].append(row)
+        for edit in edits:
+            for row in edit.rows:
+                if row.table == table:
+                    self.by_key[row.key].append(row)
+        self.keys_of: dict[str, list[Key]] = defaultdict(list)
+        for key, versions in self.by_key.items():
+            versions.sort(key=lambda row: row.version)
+            self.keys_of[key[0]].append(key)
