@@ -8,7 +8,7 @@ would otherwise wedge a Toxiproxy server for good. One client serves one server;
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -126,6 +126,28 @@ class ProxyClient:
             self.enable(name)
             return self._confirm(name, lambda now: now.enabled and not now.toxics)
 
+    def reset(self) -> dict[str, ProxyState]:
+        """Remove all toxics and open all proxies; return them read back. A stalled reader wedges it; see lift."""
+        with self._lock:
+            self._call("post", "/reset")
+            now = self.proxies()
+            left = [name for name, state in now.items() if state.toxics or not state.enabled]
+            if left:
+                raise ProxyRefused(f"proxies {', '.join(left)}: not reset")
+            return now
+
+    def populate(self, wanted: Sequence[tuple[str, str, str]]) -> dict[str, ProxyState]:
+        """Make or replace proxies given as (name, listen, upstream); return all as read back."""
+        with self._lock:
+            bodies = [{"name": name, "listen": listen, "upstream": upstream} for name, listen, upstream in wanted]
+            self._call("post", "/populate", json=bodies)
+            now = self.proxies()
+            for name, listen, upstream in wanted:
+                there = now.get(name)
+                if there is None or there.upstream != upstream or not same_port(there.listen, listen):
+                    raise ProxyRefused(f"proxy {name}: the change did not take: it is {there}")
+            return now
+
     def carried(self) -> dict[tuple[str, str], int]:
         """Return bytes taken in so far by (proxy, stream), from the server's metrics; empty without any."""
         found: dict[tuple[str, str], int] = {}
@@ -134,7 +156,8 @@ class ProxyClient:
             if metric == "toxiproxy_proxy_received_bytes_total":
                 named, _, value = labels.rpartition("}")
                 pairs = dict(pair.split("=", 1) for pair in named.split(","))
-                found[pairs["proxy"].strip('"'), pairs["direction"].strip('"')] = int(float(value))
+                key = pairs["proxy"].strip('"'), pairs["direction"].strip('"')
+                found[key] = found.get(key, 0) + int(float(value))
         return found
 
     def _confirm(self, name: str, fits: Callable[[ProxyState], bool]) -> ProxyState:
