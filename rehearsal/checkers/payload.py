@@ -117,6 +117,7 @@ def _receipt(items: list[Any], till: str, incarnation: str, seq: int, number: st
         items, "sbsisisllii"
     )
     ref = rest[0] if rest else None
+    number = rest[1] if len(rest) > 1 and rest[1] else number  # journaled anew under its printed number
     return Receipt(
         till=till,
         incarnation=incarnation,

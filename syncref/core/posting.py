@@ -82,7 +82,7 @@ def post(
             if fault is not None:
                 posting.asides.append(AsideRow(seq, fault))
                 continue
-            number = f"{prefix}{entry.counter:06d}"
+            number = entry.number or f"{prefix}{entry.counter:06d}"
             numbers.add(number)
             op_id = entry.op_id
             if op_id in ops or op_id in known_ops:

@@ -38,7 +38,11 @@ class Payment(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, array_like=True, frozen=True, kw_only=True, tag="r"):
-    """A sale, refund or void. `ref` is the receipt number that a refund or void refers to."""
+    """A sale, refund or void. `ref` is the receipt number that a refund or void refers to.
+
+    `number` is None but in a journal that continues another: there it is the number that was printed when
+    the receipt was first journaled, and `counter` is the one of then.
+    """
 
     op_id: bytes
     kind: ReceiptKind
@@ -51,6 +55,7 @@ class Receipt(msgspec.Struct, array_like=True, frozen=True, kw_only=True, tag="r
     gross: int
     tax: int
     ref: str | None = None
+    number: str | None = None
 
 
 class DayOpened(msgspec.Struct, array_like=True, frozen=True, kw_only=True, tag="o"):
