@@ -25,18 +25,11 @@ def load_plan(scenario: Scenario, shop: Shop, *, out_dir: Path, start_at_ms: int
         out_dir=str(out_dir),
         catalogue=str(shop.catalogue.folder),
         tills=tuple(
-            TillPlan(
-                name=till, url=shop.url(till), rate_per_s=load.rate_per_s, cashiers=_logins(scenario, shop, n)
-            )
-            for n, till in enumerate(shop.tills)
+            TillPlan(name=till, url=shop.url(till), rate_per_s=load.rate_per_s, cashiers=logins)
+            for till, logins in zip(shop.tills, _logins(scenario, shop), strict=True)
         ),
         clerks=tuple(
-            ClerkPlan(
-                name=name,
-                secret=shop.clerks[name],
-                url=shop.url(BACK_OFFICE),
-                rate_per_s=back.rate_per_s / len(names),
-            )
+            ClerkPlan(name=name, secret=shop.clerks[name], url=shop.url(BACK_OFFICE), rate_per_s=each_per_s)
             for name in names
         ),
         start_at_ms=start_at_ms,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Samplers:
         self.masters: list[tuple[int, str, int, int, int, int]] = []
         self.host: list[tuple[int, float, float, float, float]] = []
         self.latest: dict[str, tuple[int, int]] = {}
+        self._totals: deque[tuple[float, int]] = deque(maxlen=6)
 
     def start(self) -> None:
         """Begin to sample."""
@@ -48,9 +50,12 @@ class Samplers:
         if self._thread.is_alive():
             self._thread.join(timeout=15)
 
-    def heads(self) -> int:
-        """Return the number of journal entries on all tills, as last seen."""
-        return sum(head for head, _ in self.latest.values())
+    def rate_per_s(self) -> float:
+        """Return journal entries per second on all tills together, over the last few seconds."""
+        if len(self._totals) < 2:
+            return 0.0
+        (begun, before), (now, after) = self._totals[0], self._totals[-1]
+        return (after - before) / max(0.1, now - begun)
 
     def write(self, folder: Path) -> None:
         """Write backlog.csv, masters_samples.csv and host.csv."""
@@ -69,6 +74,7 @@ class Samplers:
             due = max(due + EVERY_S, time.monotonic())
             self._sample_host()
             self._sample_tills()
+            self._totals.append((time.monotonic(), sum(head for head, _ in self.latest.values())))
 
     def _sample_host(self) -> None:
         share = psutil.cpu_times_percent()

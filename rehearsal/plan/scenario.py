@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rehearsal.plan.threshold import Threshold
 
@@ -24,7 +25,7 @@ class FleetPlan:
     tills: tuple[str, ...]
     profile: str
     till_database: str = "sqlite"
-    fault_engine: str = "auto"
+    fault_engine: Literal["auto", "toxiproxy", "builtin"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

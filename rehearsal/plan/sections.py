@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, cast, get_args
 
 from rehearsal.plan.scenario import (
     EDIT_KINDS,
@@ -26,6 +26,7 @@ from rehearsal.plan.table import TableReader, closest
 from rehearsal.plan.threshold import Threshold, ThresholdInvalid, parse_threshold
 
 TILLS_MAX = 99
+Engine = Literal["auto", "toxiproxy", "builtin"]
 NODES = ("server", "backoffice", "postgres")
 _COUNT = re.compile(r"(\d+) tills?")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
@@ -48,7 +49,7 @@ def fleet_of(table: TableReader, profiles: Sequence[str]) -> FleetPlan:
         tills=tuple(f"T{number:02d}" for number in range(1, count + 1)),
         profile=table.text("profile", "site-1g-1.80", choices=profiles),
         till_database=table.text("till_database", "sqlite", choices=("sqlite", "postgresql")),
-        fault_engine=table.text("fault_engine", "auto", choices=("auto", "toxiproxy", "builtin")),
+        fault_engine=cast(Engine, table.text("fault_engine", "auto", choices=get_args(Engine))),
     )
     table.done()
     return plan

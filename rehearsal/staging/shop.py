@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos.errors import NodeFailed
+from chaos.errors import CannotRun, NodeFailed
 from chaos.fleet.plan import NodePlan, Step
 from chaos.fleet.process import ProcessFleet, source_path
 from chaos.profiles import Caps, caps_of, host_ghz, profile_named
@@ -26,8 +27,11 @@ PROGRAM = (sys.executable, "-c", "from syncref.cli import main; main()")
 TILL_POSTGRES = "tillpostgres"
 LOAD_DEADLINE_S = 120.0
 AT_ONCE = 4
+SMALL_DISK_KIND = "disk_full"
+SMALL_DISK_BYTES = 256 * 2**20
 
 Say = Callable[[str], None]
+Sections = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class Shop:
     catalogue: Catalogue
     tills: tuple[str, ...]
     till_databases: dict[str, Database]
+    till_configs: dict[str, Sections]
     server_database: Database
     clerks: dict[str, str]
     caps: Caps
@@ -66,23 +71,29 @@ def stage_shop(
     )  # fmt: skip
     fleet.run_step(_step("import", "import", "--config", str(config), "--masters", str(catalogue.folder)))
     say("starting the server and the back office")
-    fleet.stage(_node(fleet, "server", config), _back_office(fleet, server_url))
+    fleet.stage(_node(fleet, "server", config, kind="server"), _back_office(fleet, server_url))
     caps = caps_of(profile_named(scenario.fleet.profile), ghz=host_ghz())
     say(f"loading {len(scenario.fleet.tills)} tills")
-    databases = _tills(fleet, scenario, till_secrets, schedule)
-    plans = [_node(fleet, till, fleet.dir(till) / "till.toml", caps=caps) for till in scenario.fleet.tills]
+    configs = _tills(fleet, scenario, till_secrets, schedule)
+    plans = [till_node(fleet, till, fleet.dir(till) / "till.toml", caps=caps) for till in scenario.fleet.tills]
     fleet.stage(*plans)
     _wait_loaded(fleet, scenario.fleet.tills, say)
     return Shop(
         fleet=fleet,
         catalogue=catalogue,
         tills=scenario.fleet.tills,
-        till_databases=databases,
+        till_databases={till: Database(sections["till"]["database"]) for till, sections in configs.items()},
+        till_configs=configs,
         server_database=Database(server_url),
         clerks=clerk_secrets,
         caps=caps,
         server_config=config,
     )
+
+
+def till_sections(shop: Shop, till: str) -> Sections:
+    """Return a copy of a till's configuration."""
+    return {name: dict(section) for name, section in shop.till_configs[till].items()}
 
 
 def till_status(fleet: ProcessFleet, till: str, *, timeout_s: float = 2.0) -> dict[str, Any] | None:
@@ -108,23 +119,26 @@ def _server_files(
 def _back_office(fleet: ProcessFleet, database: str) -> NodePlan:
     values = {"database": database, "listen": fleet.address("backoffice")}
     config = write_toml(fleet.dir("backoffice") / "backoffice.toml", {"backoffice": values})
-    return _node(fleet, "backoffice", config)
+    return _node(fleet, "backoffice", config, kind="backoffice")
 
 
 def _tills(
     fleet: ProcessFleet, scenario: Scenario, secrets: dict[str, str], schedule: list[dict[str, Any]]
-) -> dict[str, Database]:
-    """Provision every till behind its own link and return where their databases are."""
+) -> dict[str, Sections]:
+    """Provision every till behind its own link and return their configurations."""
     if scenario.fleet.till_database == "postgresql":
         fleet.start_postgres(TILL_POSTGRES)
-    databases = {}
+    small = {till for fault in scenario.faults if fault.kind == SMALL_DISK_KIND for till in fault.targets}
+    configs: dict[str, Sections] = {}
     for till in scenario.fleet.tills:
         folder = fleet.dir(till)
+        if till in small:
+            with contextlib.suppress(CannotRun):  # the fault then says why it can't be run
+                fleet.small_disk(till, SMALL_DISK_BYTES)
         if scenario.fleet.till_database == "postgresql":
             url = fleet.dsn(f"till_{till.lower()}", node=TILL_POSTGRES)
         else:
             url = f"sqlite:///{folder / 'till.db'}"
-        databases[till] = Database(url)
         sync: dict[str, Any] = {
             "continuous": till not in scenario.sync.scheduled_only,
             "reply_budget_ms": scenario.sync.reply_budget_ms,
@@ -139,10 +153,11 @@ def _tills(
             "servers": [link.url],
             "credential_file": write_secret(folder / "till.secret", secrets[till]),
         }
-        write_toml(folder / "till.toml", {"till": own, "sync": sync, "clock": {"offset_file": folder / "clock"}})
+        configs[till] = {"till": own, "sync": sync, "clock": {"offset_file": folder / "clock"}}
+        write_toml(folder / "till.toml", configs[till])
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda till: _provision(fleet, till), scenario.fleet.tills))
-    return databases
+    return configs
 
 
 def _provision(fleet: ProcessFleet, till: str) -> None:
@@ -168,8 +183,12 @@ def _step(name: str, *words: str) -> Step:
     return Step(name=name, argv=(*PROGRAM, *words), env={"PYTHONPATH": source_path()})
 
 
-def _node(fleet: ProcessFleet, name: str, config: Path, *, caps: Caps | None = None) -> NodePlan:
-    kind = name if name in ("server", "backoffice") else "till"
+def till_node(fleet: ProcessFleet, name: str, config: Path, *, caps: Caps) -> NodePlan:
+    """Return a till's process."""
+    return _node(fleet, name, config, kind="till", caps=caps)
+
+
+def _node(fleet: ProcessFleet, name: str, config: Path, *, kind: str, caps: Caps | None = None) -> NodePlan:
     return NodePlan(
         name=name,
         argv=(*PROGRAM, kind, "--config", str(config)),

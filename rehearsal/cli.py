@@ -1,0 +1,125 @@
+"""The command line `tillproof`. Exit codes: 0 GO, 10 NO-GO, 20 INCONCLUSIVE, 30 could not run, 2 wrong usage.
+
+The last line of a run, and of a check, is its outcome: what, why in one sentence, and where the report is.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rehearsal.options import SCENARIOS, Options, scenario_names, scenario_path
+
+COULD_NOT_RUN = 30
+
+
+class Setting(click.ParamType[tuple[str, str]]):
+    """key=value, where the key is a dotted place in the scenario file."""
+
+    name = "key=value"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split at the first equals sign."""
+        key, sign, text = value.partition("=")
+        if not sign or not key.strip():
+            self.fail(f"{value!r} is not key=value, e.g. load.rate=2", param, ctx)
+        return key.strip(), text.strip()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tillproof")
+def tillproof() -> None:
+    """Rehearse a go-live: ten tills sell through real faults, and every cent is accounted for."""
+
+
+@tillproof.command()
+@click.argument("scenario")
+@click.option("--fleet", type=click.Choice(["auto", "process", "docker"]), default="auto", show_default=True,
+              help="How tills are run; auto takes what this machine can do.")  # fmt: skip
+@click.option("--tills", type=click.IntRange(1, 99), help="How many tills, instead of the scenario's number.")
+@click.option("--seed", type=click.IntRange(0), help="Decides baskets, arrivals, fault targets and masters.")
+@click.option("--profile", help="Hardware profile, e.g. site-1g-1.80.")
+@click.option(
+    "--set", "values", type=Setting(), multiple=True, help="Override a scenario's value; may be repeated."
+)
+@click.option("--masters", type=click.Path(path_type=Path),
+              help="Folder with your own products.csv, prices.csv, vendors.csv.")  # fmt: skip
+@click.option("--real-time", is_flag=True, help="On the shop's own clock instead of in minutes.")
+@click.option("--reports", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
+              show_default=True, help="Where the run's folder is made.")  # fmt: skip
+def run(scenario: str, values: tuple[tuple[str, str], ...], **given: Any) -> None:
+    """Run SCENARIO (a name from `tillproof list`, or a .toml file) and judge it."""
+    from rehearsal.running import run_scenario
+
+    options = Options(scenario=scenario, values=values, **given)
+    path = scenario_path(scenario)
+    if path is None:
+        raise click.BadParameter(unknown_scenario(scenario), param_hint="SCENARIO")
+    sys.exit(run_scenario(path, options))
+
+
+@tillproof.command(name="list")
+def list_scenarios() -> None:
+    """List the scenarios that come with Tillproof."""
+    for name in scenario_names():
+        with (SCENARIOS / f"{name}.toml").open("rb") as file:
+            title = tomllib.load(file).get("title", "")
+        click.echo(f"{name:<22} {title}")
+
+
+@tillproof.command()
+def doctor() -> None:
+    """Say what this machine can do, and what to install for the rest."""
+    from rehearsal.doctor import examine
+
+    for finding in examine():
+        click.echo(f"{'yes' if finding.there else 'no':<4} {finding.name:<12} {finding.text}")
+
+
+@tillproof.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def check(run_folder: Path) -> None:
+    """Judge RUN again, from its evidence alone; exits as the run did."""
+    from rehearsal.running import check_run
+
+    sys.exit(check_run(run_folder))
+
+
+@tillproof.command()
+@click.argument("run_a", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("run_b", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def diff(run_a: Path, run_b: Path) -> None:
+    """Show what differs between two runs: options, verdicts, checks and figures."""
+    from rehearsal.diff import NotARun, differences
+
+    try:
+        for line in differences(run_a, run_b):
+            click.echo(line)
+    except NotARun as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def unknown_scenario(name: str) -> str:
+    """Return what to say of a scenario that is not there."""
+    from rehearsal.plan.table import closest
+
+    names = scenario_names()
+    if name.endswith(".toml"):
+        return f"there is no file {name}"
+    return f"no scenario {name!r}; there are {', '.join(names)}{closest(name, names)}"
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        tillproof()
+    except BrokenPipeError:
+        sys.exit(COULD_NOT_RUN)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Faults on schedule: each in its own thread, from injection to the read-back of its lifting.
+
+Keeps: whatever happens to the run, a fault that was injected is lifted, and its record says what came of it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chaos.errors import ChaosError, FaultInvalid
+from chaos.faults.base import Context, Fault
+from chaos.faults.catalogue import FAULTS, fault
+from chaos.faults.parameters import check, described
+from rehearsal.model import FaultRecord
+from rehearsal.plan.scenario import FaultPlan, Scenario
+from rehearsal.plan.table import closest
+
+OBSERVE_EVERY_S = 0.5
+TOUCH_GRACE_S = 5.0
+
+Say = Callable[[str], None]
+
+
+class KnownFaults:
+    """What a scenario file may ask for, from the registry of faults."""
+
+    def kinds(self) -> Sequence[str]:
+        """Return every kind."""
+        return tuple(FAULTS)
+
+    def problems(self, kind: str, params: Mapping[str, Any], targets: Sequence[str]) -> Mapping[str, str]:
+        """Return key → what is wrong with it."""
+        found = {}
+        known = {field.name: field for field in described(FAULTS[kind].parameters)}
+        for name, value in params.items():
+            if name not in known:
+                there = ", ".join(["kind", "targets", "at", "for", *known])
+                found[name] = f"fault {kind} has no such parameter; known: {there}{closest(name, known)}"
+                continue
+            try:
+                check(kind, known[name], value)
+            except FaultInvalid as error:
+                found[name] = str(error)
+        if FAULTS[kind].aim in ("link", "till"):
+            strange = [target for target in targets if not target.startswith("T")]
+            if strange:
+                found["targets"] = f"fault {kind} is for tills, not for {', '.join(strange)}"
+        return found
+
+
+class FaultRunner:
+    """Runs a scenario's faults against one clock; `begin` is when the load starts, in monotonic seconds."""
+
+    def __init__(self, scenario: Scenario, context: Context, *, say: Say) -> None:
+        self._context = context
+        self._scenario = scenario
+        self._say = say
+        self._heal = threading.Event()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._active: dict[int, float] = {}
+        self._touched: dict[str, float] = {}
+        self._records = [self._planned(plan) for plan in scenario.faults]
+
+    def start(self, begin: float) -> None:
+        """Start a thread for each fault."""
+        for index, plan in enumerate(self._scenario.faults):
+            name = f"fault-{index}-{plan.kind}"
+            thread = threading.Thread(target=self._run, args=(index, plan, begin), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def heal(self, *, deadline_s: float = 90.0) -> list[str]:
+        """Lift what is still on, start nothing more, and return the faults that did not come to an end."""
+        self._heal.set()
+        until = time.monotonic() + deadline_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return [thread.name for thread in self._threads if thread.is_alive()]
+
+    def records(self) -> tuple[FaultRecord, ...]:
+        """Return what is known of each fault so far."""
+        with self._lock:
+            return tuple(self._records)
+
+    def settled(self, till: str, for_s: float) -> bool:
+        """Say whether no fault has touched a till, or what all tills share, for so long."""
+        now = time.monotonic()
+        with self._lock:
+            for index in self._active:
+                if self._touches(self._scenario.faults[index], till):
+                    return False
+            return now - self._touched.get(till, -1e9) >= for_s
+
+    def _touches(self, plan: FaultPlan, till: str) -> bool:
+        return till in plan.targets or any(target not in self._scenario.fleet.tills for target in plan.targets)
+
+    def _planned(self, plan: FaultPlan) -> FaultRecord:
+        stage = next((s.name for s in self._scenario.stages if s.at_s <= plan.at_s < s.ends_s), "")
+        return FaultRecord(
+            kind=plan.kind,
+            targets=plan.targets,
+            at_s=plan.at_s,
+            for_s=plan.for_s,
+            params={key: str(value) for key, value in plan.params.items()},
+            ran=False,
+            evidence="not reached: the run ended before",
+            stage=stage,
+        )
+
+    def _note(self, index: int, **changes: Any) -> None:
+        with self._lock:
+            self._records[index] = replace(self._records[index], **changes)
+
+    def _run(self, index: int, plan: FaultPlan, begin: float) -> None:
+        if self._heal.wait(max(0.0, begin + plan.at_s - time.monotonic())):
+            return
+        made = fault(plan.kind, plan.targets, plan.params)
+        obstacle = made.obstacle(self._context)
+        if obstacle is not None:
+            self._note(index, evidence=f"not run: {obstacle}")
+            self._say(f"fault {plan.kind} on {', '.join(plan.targets)} can't be run: {obstacle}")
+            return
+        with self._lock:
+            self._active[index] = time.monotonic()
+        self._say(
+            f"fault: {plan.kind} on {', '.join(plan.targets)}" + (f" for {plan.for_s:g} s" * (plan.for_s > 0))
+        )
+        self._note(index, ran=True, started_ms=self._context.wall_ms(), evidence="")
+        try:
+            trouble = self._inflict(made, plan)
+        finally:
+            self._lift(index, made)
+        self._judge(index, made, trouble)
+        with self._lock:
+            del self._active[index]
+            shared = not set(plan.targets) <= set(self._scenario.fleet.tills)
+            for till in self._scenario.fleet.tills if shared else plan.targets:
+                self._touched[till] = time.monotonic()
+
+    def _inflict(self, made: Fault, plan: FaultPlan) -> str:
+        """Inject and watch until the fault's time is over; return what went wrong in the lab, if anything."""
+        until = time.monotonic() + plan.for_s
+        try:
+            made.inject(self._context)
+            while not self._heal.wait(min(OBSERVE_EVERY_S, max(0.0, until - time.monotonic()))):
+                if time.monotonic() >= until:
+                    break
+                made.observe(self._context)
+        except ChaosError as error:
+            return f"{error.code}: {error}"
+        return ""
+
+    def _lift(self, index: int, made: Fault) -> None:
+        for attempt in range(3):
+            try:
+                made.lift(self._context)
+                break
+            except ChaosError as error:
+                self._note(index, healed=False, heal_evidence=f"lifting failed: {error}")
+                time.sleep(attempt + 1)
+        self._note(index, ended_ms=self._context.wall_ms())
+
+    def _judge(self, index: int, made: Fault, trouble: str) -> None:
+        try:
+            healed, bite = made.verify(self._context), made.evidence(self._context)
+        except ChaosError as error:
+            self._note(index, healed=False, heal_evidence=f"reading back failed: {error}", evidence=trouble)
+            return
+        text = "; ".join(part for part in (trouble, bite.text) if part)
+        self._note(
+            index,
+            bit=None if trouble else bite.bit,
+            evidence=text,
+            healed=healed.ok,
+            heal_evidence=healed.text,
+        )
+        if not healed.ok:
+            self._say(f"fault {made.kind} could not be lifted: {healed.text}")

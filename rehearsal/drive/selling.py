@@ -1,0 +1,151 @@
+"""The selling part of a run: load, stages, faults, flips and samples on one clock, until the load has ended.
+
+Keeps: on the way out, however it goes, every fault is lifted and the generator is gone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from chaos.errors import ChaosError
+from chaos.faults.base import Context
+from chaos.fleet.plan import NodePlan
+from chaos.fleet.process import ProcessFleet, source_path
+from loadtest.history import History
+from rehearsal.drive.fault_witness import FaultWitness
+from rehearsal.drive.faults import FaultRunner
+from rehearsal.drive.flips import FlipRunner
+from rehearsal.drive.loadplan import load_plan
+from rehearsal.drive.samplers import Samplers
+from rehearsal.drive.stages import StageRunner
+from rehearsal.drive.system import system_plan
+from rehearsal.model import FaultRecord, StageRecord
+from rehearsal.plan.scenario import Scenario
+from rehearsal.progress import Progress
+from rehearsal.staging.shop import Shop
+from rehearsal.witness import Witness
+
+LOAD = "load"
+START_S = 5.0  # for Locust to start
+GRACE_S = 10.0
+SLACK_S = 45.0
+CLERK_HISTORY = "d1"
+
+
+@dataclass(slots=True, kw_only=True)
+class Sold:
+    """What came of the selling."""
+
+    started_ms: int
+    ended_ms: int = 0
+    generator_exit: int | None = None
+    interrupted: bool = False
+    trouble: list[str] = field(default_factory=list)
+    stages: tuple[StageRecord, ...] = ()
+    faults: tuple[FaultRecord, ...] = ()
+
+
+def sell(
+    scenario: Scenario, shop: Shop, witness: Witness, samplers_of: list[Samplers], *, parts: Path,
+    business_date: str, progress: Progress, begins_in_s: float = START_S,
+) -> Sold:  # fmt: skip
+    """Run the load with everything around it; a KeyboardInterrupt ends it early and is noted."""
+    begin = time.monotonic() + begins_in_s
+    begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
+    sold = Sold(started_ms=begin_ms)
+    context = Context(
+        fleet=shop.fleet,
+        witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
+        system=system_plan(scenario, shop),
+    )
+    faults = FaultRunner(scenario, context, say=progress.say)
+    stages = StageRunner(scenario.stages, shop=shop, witness=witness, say=progress.say)
+    history = History(parts, CLERK_HISTORY)
+    flips = FlipRunner(scenario, shop=shop, history=history, say=progress.say)
+    samplers = Samplers(witness, shop.tills, settled=lambda till: _settled(scenario, faults, till))
+    samplers_of.append(samplers)
+    try:
+        plan = load_plan(scenario, shop, out_dir=parts, start_at_ms=begin_ms, business_date=business_date)
+        _start_load(shop.fleet, msgspec.json.encode(plan))
+        samplers.start()
+        stages.start(begin)
+        faults.start(begin)
+        flips.start(begin, begin_ms)
+        _wait_for_load(scenario, shop, lambda: progress.figures(_figures(samplers, stages.current, begin)), begin)
+    except KeyboardInterrupt:
+        sold.interrupted = True
+        progress.say("interrupted: healing and stopping")
+    except ChaosError as error:
+        sold.trouble.append(f"the lab failed while selling: {error}")
+    finally:
+        sold.ended_ms = min(time.time_ns() // 1_000_000, begin_ms + round(scenario.load.duration_s * 1000))
+        progress.still()
+        stages.stop()
+        flips.stop()
+        sold.trouble += [f"{name} did not come to an end" for name in faults.heal()]
+        sold.generator_exit = _end_load(shop.fleet, sold)
+        history.end()
+    sold.trouble += flips.trouble
+    sold.stages, sold.faults = tuple(stages.records), faults.records()
+    return sold
+
+
+def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:
+    wait_s = scenario.stale_bound_s
+    if till in scenario.sync.scheduled_only:
+        wait_s += scenario.sync.scheduled_every_s or 0.0
+    return faults.settled(till, wait_s)
+
+
+def _start_load(fleet: ProcessFleet, plan: bytes) -> None:
+    file = fleet.dir(LOAD) / "load.json"
+    file.write_bytes(plan)
+    file.chmod(0o600)
+    locustfile = Path(source_path()) / "loadtest" / "locustfile.py"
+    fleet.stage(
+        NodePlan(
+            name=LOAD,
+            argv=(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"),
+            env={"TILLPROOF_LOAD": str(file), "PYTHONPATH": source_path()},
+            stop_deadline_s=30.0,
+        )
+    )
+
+
+def _wait_for_load(scenario: Scenario, shop: Shop, show: Callable[[], None], begin: float) -> None:
+    """Return when the generator has ended by itself; raise ChaosError when it is far too late."""
+    last_s = scenario.load.duration_s + scenario.load.sale_deadline_ms / 1000 + GRACE_S + SLACK_S
+    while shop.fleet.state(LOAD) == "running":
+        if time.monotonic() - begin > last_s:
+            raise ChaosError(f"the load generator still runs {last_s:.0f} s after the start")
+        show()
+        time.sleep(0.5)
+
+
+def _figures(samplers: Samplers, stage: str, begin: float) -> str:
+    """Return the moving line: how long, which stage, how fast, who is behind."""
+    behind = {till: head - there for till, (head, there) in sorted(samplers.latest.items()) if head > there}
+    backlog = ", ".join(f"{till} {count}" for till, count in behind.items()) or "none"
+    rate = samplers.rate_per_s()
+    second = max(0.0, time.monotonic() - begin)
+    return f"{second:4.0f} s  {stage or 'starting'}  {rate:5.1f} entries/s  backlog: {backlog}"
+
+
+def _end_load(fleet: ProcessFleet, sold: Sold) -> int | None:
+    """Return the generator's exit code; one that still runs is stopped."""
+    if LOAD not in fleet.names():
+        return None
+    try:
+        status = fleet.stop(LOAD)
+        if status is not None:
+            return None if sold.interrupted else status
+        return next((one.status for one in reversed(fleet.unasked_endings()) if one.node == LOAD), None)
+    except ChaosError as error:
+        sold.trouble.append(f"the load generator could not be stopped: {error}")
+        return None

@@ -1,0 +1,180 @@
+"""Stages on schedule: what is done at a stage's start, and what is read at its end.
+
+Keeps: a stage passes by what the witness databases say, not by what tills report.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chaos.errors import ChaosError
+from rehearsal.drive.masters_match import masters_differ
+from rehearsal.drive.till_api import Refused, cashier_session
+from rehearsal.evidence.databases import WitnessUnreadable
+from rehearsal.model import StageRecord
+from rehearsal.plan.scenario import StagePlan
+from rehearsal.staging.shop import Shop
+from rehearsal.witness import Witness
+
+POLL_S = 0.5
+OFFLINE_SETTLE_S = 2.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """How far each till and the server were."""
+
+    heads: dict[str, int]
+    durable: dict[str, int]
+
+
+class StageRunner:
+    """Runs the stages of a scenario in a thread of their own."""
+
+    def __init__(self, stages: tuple[StagePlan, ...], *, shop: Shop, witness: Witness, say: Say) -> None:
+        self._stages = stages
+        self._shop = shop
+        self._witness = witness
+        self._say = say
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.records: list[StageRecord] = []
+        self.current = ""
+
+    def start(self, begin: float) -> None:
+        """Begin; `begin` is when the load starts, in monotonic seconds."""
+        self._thread = threading.Thread(target=self._run, args=(begin,), name="stages", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the stage that is running and start no other."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=30)
+
+    def _run(self, begin: float) -> None:
+        for number, stage in enumerate(self._stages, start=1):
+            if self._stop.wait(max(0.0, begin + stage.at_s - time.monotonic())):
+                return
+            self.current = f"stage {number} of {len(self._stages)}: {stage.title}"
+            self._say(self.current)
+            findings = self._one(stage, begin)
+            wrong = [text for passed, text in findings if not passed]
+            self.records.append(
+                StageRecord(
+                    name=stage.name,
+                    title=stage.title,
+                    started_s=stage.at_s,
+                    ended_s=round(min(time.monotonic() - begin, stage.ends_s), 2),
+                    passed=None if self._stop.is_set() or not findings else not wrong,
+                    detail="; ".join(wrong or [text for _, text in findings]),
+                )
+            )
+            for text in wrong:
+                self._say(f"stage {stage.name} did not pass: {text}")
+
+    def _one(self, stage: StagePlan, begin: float) -> list[tuple[bool, str]]:
+        until = begin + stage.ends_s
+        before = self._level()
+        findings = []
+        if "manual_sync" in stage.steps:
+            findings.append(self._manual_sync(stage, until))
+        if "synced" in stage.checks:
+            findings.append(self._synced(stage, until))
+        if "masters" in stage.checks:
+            findings.append(self._masters(stage, until))
+        settled = before
+        if "offline" in stage.checks:
+            self._stop.wait(max(0.0, min(OFFLINE_SETTLE_S, until - time.monotonic())))
+            settled = self._level()
+        self._stop.wait(max(0.0, until - time.monotonic()))
+        if self._stop.is_set():
+            return findings
+        after = self._level()
+        if "selling" in stage.checks:
+            idle = [till for till in stage.tills if after.heads.get(till, 0) <= before.heads.get(till, 0)]
+            sold = sum(after.heads.get(till, 0) - before.heads.get(till, 0) for till in stage.tills)
+            text = f"no entry on {', '.join(idle)}" if idle else f"{sold} entries on {len(stage.tills)} tills"
+            findings.append((not idle, text))
+        if "offline" in stage.checks:
+            findings.append(self._offline(stage, settled, after))
+        return findings
+
+    def _offline(self, stage: StagePlan, before: Level, after: Level) -> tuple[bool, str]:
+        """The targets sold on, and nothing of theirs reached the server."""
+        parts, passed = [], True
+        for till in stage.targets or stage.tills:
+            sold = after.heads.get(till, 0) - before.heads.get(till, 0)
+            came = after.durable.get(till, 0) - before.durable.get(till, 0)
+            passed = passed and sold > 0 and came == 0
+            parts.append(f"{till} wrote {sold} entries offline, the server got {came}")
+        return passed, "; ".join(parts)
+
+    def _synced(self, stage: StagePlan, until: float) -> tuple[bool, str]:
+        """Everything that the targets had at the stage's start is on the server before its end."""
+        start, begun = self._level(), time.monotonic()
+        targets = stage.targets or stage.tills
+        while True:
+            durable = self._level().durable
+            behind = [till for till in targets if durable.get(till, 0) < start.heads.get(till, 0)]
+            if not behind:
+                return (
+                    True,
+                    f"backlog of {len(targets)} tills on the server after {time.monotonic() - begun:.1f} s",
+                )
+            if time.monotonic() >= until or self._stop.wait(POLL_S):
+                return False, f"still behind: {', '.join(behind)}"
+
+    def _masters(self, stage: StagePlan, until: float) -> tuple[bool, str]:
+        """Every target holds the server's masters before the stage's end."""
+        targets, begun = stage.targets or stage.tills, time.monotonic()
+        while True:
+            try:
+                differ = masters_differ(self._witness, targets)
+            except WitnessUnreadable as error:
+                differ = [str(error)]
+            if not differ:
+                return True, f"masters equal on {len(targets)} tills after {time.monotonic() - begun:.1f} s"
+            if time.monotonic() >= until or self._stop.wait(2 * POLL_S):
+                return False, "; ".join(differ[:3])
+
+    def _manual_sync(self, stage: StagePlan, until: float) -> tuple[bool, str]:
+        """Press the button on each target, again while it fails, until the stage ends."""
+        texts, passed = [], True
+        for till in stage.targets or stage.tills:
+            done, text = self._press(till, until)
+            passed = passed and done
+            texts.append(f"{till}: {text}")
+        return passed, "manual sync: " + "; ".join(texts)
+
+    def _press(self, till: str, until: float) -> tuple[bool, str]:
+        who = self._shop.catalogue.cashiers[-1]
+        while True:
+            try:
+                session = cashier_session(self._shop.url(till), cashier_id=who.cashier_id, pin=who.pin)
+                answer = session.post("/v1/sync", {"what": "all"})
+                if answer.get("ok"):
+                    return True, f"up to {answer.get('up', {}).get('acked')}"
+                text = str(answer.get("error") or "not ok")
+            except Refused as error:
+                text = str(error)
+            if time.monotonic() >= until or self._stop.wait(1.0):
+                return False, text
+
+    def _level(self) -> Level:
+        heads: dict[str, int] = {}
+        durable: dict[str, int] = {}
+        try:
+            server = self._witness.server().durable
+            for till in self._shop.tills:
+                mark = self._witness.till(till)
+                heads[till] = mark.head
+                durable[till] = dict(server).get((till, mark.incarnation), 0)
+        except (WitnessUnreadable, ChaosError):
+            pass
+        return Level(heads=heads, durable=durable)

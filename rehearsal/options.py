@@ -1,0 +1,73 @@
+"""What one run is asked for on the command line, as values, and how it is named."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SCENARIOS = Path(__file__).resolve().parent / "scenarios"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The command line of `tillproof run`."""
+
+    scenario: str
+    fleet: str = "auto"
+    tills: int | None = None
+    seed: int | None = None
+    profile: str | None = None
+    values: tuple[tuple[str, str], ...] = ()
+    masters: Path | None = None
+    real_time: bool = False
+    reports: Path = Path("reports")
+
+    def reproduce(self, seed: int) -> str:
+        """Return the command that runs the same again."""
+        words = ["tillproof", "run", self.scenario, "--seed", str(seed)]
+        words += ["--fleet", self.fleet] if self.fleet != "auto" else []
+        words += ["--tills", str(self.tills)] if self.tills is not None else []
+        words += ["--profile", self.profile] if self.profile is not None else []
+        words += [word for key, value in self.values for word in ("--set", f"{key}={value}")]
+        words += ["--masters", str(self.masters)] if self.masters is not None else []
+        words += ["--real-time"] if self.real_time else []
+        return shlex.join(words)
+
+
+def scenario_path(name: str) -> Path | None:
+    """Return the file of a scenario: one of Tillproof's own by name, or the user's by path."""
+    own = SCENARIOS / f"{name}.toml"
+    if own.exists():
+        return own
+    path = Path(name)
+    return path if path.suffix == ".toml" and path.is_file() else None
+
+
+def scenario_names() -> tuple[str, ...]:
+    """Return the names of Tillproof's own scenarios."""
+    return tuple(sorted(path.stem for path in SCENARIOS.glob("*.toml")))
+
+
+def run_id(scenario: str, seed: int, now: datetime) -> str:
+    """Return the name of a run's folder."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{scenario}-{seed}"
+
+
+def commit() -> str:
+    """Return the commit that runs, with `+changes` when files differ from it; `unknown` outside a clone."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("+changes" if changed else "")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(ROOT), *words], check=True, capture_output=True, text=True
+    ).stdout.strip()

@@ -1,0 +1,93 @@
+"""From a scenario file to an exit code: what `tillproof run` and `tillproof check` do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaos.errors import ChaosError
+from chaos.profiles import PROFILES
+from rehearsal.conduct import CouldNotRun, conduct
+from rehearsal.drive.faults import KnownFaults
+from rehearsal.drive.timeline import NoRealTime
+from rehearsal.evidence.reader import Evidence, EvidenceMissing
+from rehearsal.judge import judge
+from rehearsal.model import EXIT_CODE, EXIT_COULD_NOT_RUN, Judgement, Verdict
+from rehearsal.options import Options
+from rehearsal.own_masters import MastersInvalid
+from rehearsal.plan.loader import Overrides, ScenarioInvalid, load_scenario
+from rehearsal.plan.scenario import Scenario
+from rehearsal.progress import Progress
+
+SHOWN = 5
+
+
+def read_scenario(path: Path, options: Options) -> Scenario:
+    """Read a scenario with the command line's changes; raises ScenarioInvalid."""
+    overrides = Overrides(tills=options.tills, seed=options.seed, profile=options.profile, values=options.values)
+    try:
+        return load_scenario(path, faults=KnownFaults(), profiles=tuple(PROFILES), overrides=overrides)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioInvalid(f"{path}: can't be read: {error}") from error
+
+
+def run_scenario(path: Path, options: Options) -> int:
+    """Run, judge, report; return the exit code."""
+    progress = Progress()
+    if options.fleet == "docker":
+        return _could_not_run(progress, "could not run: there is no docker fleet yet; use --fleet process")
+    try:
+        record = conduct(read_scenario(path, options), options, progress)
+    except ScenarioInvalid as error:
+        return _could_not_run(progress, str(error))
+    except (CouldNotRun, NoRealTime, MastersInvalid, ChaosError, OSError) as error:
+        return _could_not_run(progress, f"could not run: {error}")
+    except KeyboardInterrupt:
+        return _could_not_run(progress, "could not run: interrupted")
+    say_judgement(progress, record.judgement)
+    report = record.folder / "report.html"
+    progress.line(f"{record.judgement.verdict}: {record.judgement.why}. Report: {_short(report)}")
+    return EXIT_CODE[record.judgement.verdict]
+
+
+def check_run(folder: Path) -> int:
+    """Judge a finished run again from its evidence; return the exit code."""
+    progress = Progress()
+    evidence = folder / "evidence" if (folder / "evidence").is_dir() else folder
+    try:
+        Evidence(evidence).meta()
+    except (OSError, EvidenceMissing, ValueError) as error:
+        progress.line(f"could not check: {folder} is not a run's folder or evidence: {error}")
+        return EXIT_COULD_NOT_RUN
+    judgement = judge(evidence)
+    say_judgement(progress, judgement)
+    progress.line(f"{judgement.verdict}: {judgement.why}. Evidence: {_short(evidence)}")
+    return EXIT_CODE[judgement.verdict]
+
+
+def say_judgement(progress: Progress, judgement: Judgement) -> None:
+    """Print the checks, with the first findings of those that do not acquit, and the thresholds."""
+    for check in judgement.checks:
+        progress.line(f"  {check.verdict:<8} {check.name:<11} {check.detail}")
+        for row in check.evidence[:SHOWN] if check.verdict is not Verdict.VALID else ():
+            progress.line("             " + ", ".join(f"{key}={value}" for key, value in row.items() if value))
+    for rule in judgement.thresholds:
+        passed = {True: "held", False: "MISSED", None: "unknown"}[rule.passed]
+        progress.line(f"  {passed:<8} {rule.rule}: {rule.measured}")
+    money = judgement.sales.gross_minor
+    progress.line(
+        f"  gross    cashiers {money.cashiers}, tills {money.tills}, server {money.server} (minor units)"
+    )
+
+
+def _could_not_run(progress: Progress, text: str) -> int:
+    progress.still()
+    progress.line(text)
+    return EXIT_COULD_NOT_RUN
+
+
+def _short(path: Path) -> Path:
+    """Return a path as short as the working folder allows."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path

@@ -1,0 +1,1 @@
+"""After the load: healing, draining, closing the day, and what is put on record."""
