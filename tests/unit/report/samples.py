@@ -398,9 +398,12 @@ def _evidence(folder: Path, kind: str) -> None:
     rng = random.Random(7)  # noqa: S311 - sample data
     receipts = "till incarnation receipt_no op_id kind status business_date at_ms gross tax"
     report = "till business_date receipts gross tax tender amount state"
-    server, settled, history = [], [], []
+    server: list[list[object]] = []
+    settled: list[list[object]] = []
+    history: list[dict[str, object]] = []
     for till in TILLS:
-        mine, z = [], []
+        mine: list[list[object]] = []
+        z: list[list[object]] = []
         for date in DATES:
             gross = 0
             for _ in range(5):
