@@ -167,7 +167,6 @@ class HttpLine:
             if size > ANSWER_BYTES_MAX:
                 raise ValueError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
         response.close()  # read1 leaves a body of known length open, and the connection unusable
-        response.close()
         if response.will_close:
             connection.close()
             self._connection = None
