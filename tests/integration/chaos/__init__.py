@@ -1,0 +1,1 @@
+"""Fleets and faults on real processes."""
