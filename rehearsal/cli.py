@@ -90,17 +90,23 @@ def check(run_folder: Path) -> None:
 
 
 @tillproof.command()
-@click.argument("run_a", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("run_b", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def diff(run_a: Path, run_b: Path) -> None:
-    """Show what differs between two runs: options, verdicts, checks and figures."""
-    from rehearsal.diff import NotARun, differences
+@click.argument("run_a", type=click.Path(exists=True, path_type=Path))
+@click.argument("run_b", type=click.Path(exists=True, path_type=Path))
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page as well.")
+def diff(run_a: Path, run_b: Path, html: Path | None) -> None:
+    """Show what differs between two runs: outcome, checks, figures, and what they ran on."""
+    from rehearsal.report.diff import as_text, compare
+    from rehearsal.report.diff_html import diff_html
+    from rehearsal.report.verdict import VerdictUnreadable
 
     try:
-        for line in differences(run_a, run_b):
-            click.echo(line)
-    except NotARun as error:
+        found = compare(run_a, run_b)
+    except VerdictUnreadable as error:
         raise click.BadParameter(str(error)) from error
+    click.echo(as_text(found), nl=False)
+    if html is not None:
+        html.write_text(diff_html(found), encoding="utf-8")
+        click.echo(f"\nPage: {html}")
 
 
 def unknown_scenario(name: str) -> str:

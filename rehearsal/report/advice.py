@@ -7,6 +7,7 @@ the same run always gives the same advice.
 from __future__ import annotations
 
 from rehearsal.model import CheckResult, FaultRecord, Outcome, RunRecord, Verdict
+from rehearsal.report.text import visible
 
 STEPS_MAX = 15
 _CONVICTED = {
@@ -167,7 +168,9 @@ def _withheld(check: CheckResult) -> str:
     if check.name in _WITHHELD:
         return _WITHHELD[check.name]
     subject = SUBJECT.get(check.name, check.name)
-    return _UNKNOWN.format(name=check.name, detail=check.detail.rstrip(". "), subject=subject)
+    return _UNKNOWN.format(
+        name=check.name, detail=visible(check.detail, longest=300).rstrip(". "), subject=subject
+    )
 
 
 def _for_fault(fault: FaultRecord) -> str:

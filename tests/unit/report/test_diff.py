@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from rehearsal.cli import tillproof
 from rehearsal.report.diff import ABSENT, as_text, compare, difference
 from rehearsal.report.diff_html import diff_html
 from rehearsal.report.verdict import VerdictUnreadable, verdict_of
@@ -71,3 +73,19 @@ def test_a_folder_without_a_verdict_is_named(tmp_path: Path) -> None:
     """The error says which file can't be read."""
     with pytest.raises(VerdictUnreadable, match=r"nowhere/verdict\.json"):
         compare(tmp_path / "nowhere" / "verdict.json", tmp_path)
+
+
+def test_the_command_prints_the_differences_and_writes_the_page(tmp_path: Path) -> None:
+    """`tillproof diff A B --html FILE`, and a usage error for a folder that is no run."""
+    write_report(sample(tmp_path / "a", "go"))
+    write_report(sample(tmp_path / "b", "inconclusive"))
+    page = tmp_path / "page.html"
+    words = ["diff", str(tmp_path / "a"), str(tmp_path / "b"), "--html", str(page)]
+    done = CliRunner().invoke(tillproof, words)
+    assert done.exit_code == 0
+    assert "INCONCLUSIVE" in done.output
+    assert page.read_text().startswith("<!doctype html>")
+    (tmp_path / "empty").mkdir()
+    failed = CliRunner().invoke(tillproof, ["diff", str(tmp_path / "a"), str(tmp_path / "empty")])
+    assert failed.exit_code == 2
+    assert "verdict.json" in failed.output

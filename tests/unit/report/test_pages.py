@@ -133,9 +133,9 @@ def test_a_page_of_a_large_fleet_stays_below_three_megabytes(tmp_path: Path) -> 
         head, *rows = (record.evidence / name).read_text().splitlines()
         more = [row.replace("T0", f"X{n:03d}") for n in range(40) for row in rows[:200]]
         (record.evidence / name).write_text("\n".join([head, *rows, *more]) + "\n")
-    rows = tuple({"op_id": f"{n:032x}", "detail": "x" * 400} for n in range(20_000))
+    findings = tuple({"op_id": f"{n:032x}", "detail": "x" * 400} for n in range(20_000))
     checks = tuple(
-        CheckResult(name=f"c{n}", verdict=Verdict.INVALID, detail="x" * 5000, evidence=rows) for n in range(10)
+        CheckResult(name=f"c{n}", verdict=Verdict.INVALID, detail="x" * 5000, evidence=findings) for n in range(10)
     )
     meta = replace(record.meta, faults=record.meta.faults * 120, fleet=replace(record.meta.fleet, tills=tills))
     record = replace(record, meta=meta, judgement=replace(record.judgement, checks=checks))
