@@ -51,6 +51,10 @@ class KnownFaults:
                 found["targets"] = f"fault {kind} is for tills, not for {', '.join(strange)}"
         return found
 
+    def on_link(self, kind: str) -> bool:
+        """Say whether a kind changes a till's link."""
+        return FAULTS[kind].aim == "link"
+
 
 class FaultRunner:
     """Runs a scenario's faults against one clock; `begin` is when the load starts, in monotonic seconds."""

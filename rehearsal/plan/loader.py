@@ -109,6 +109,7 @@ def _scenario(name: str, root: TableReader, faults: FaultKinds, profiles: Sequen
     )
     root.done()
     _whole(scenario, root)
+    _overlaps(scenario, root, faults)
     return scenario
 
 
@@ -127,3 +128,15 @@ def _whole(scenario: Scenario, root: TableReader) -> None:
         root.wrong("stages", f"stage {name!r} is there twice")
     if scenario.backoffice.rate_per_s > 0 and not scenario.backoffice.clerks:
         root.wrong("backoffice", "edits need clerks; set clerks to 1 or more")
+
+
+def _overlaps(scenario: Scenario, root: TableReader, faults: FaultKinds) -> None:
+    """Note two faults on one till's link at the same time: the first to be lifted would lift both."""
+    on_link = [plan for plan in scenario.faults if plan.kind in faults.kinds() and faults.on_link(plan.kind)]
+    for index, first in enumerate(on_link):
+        for second in on_link[index + 1 :]:
+            shared = sorted(set(first.targets) & set(second.targets))
+            apart = first.at_s + first.for_s <= second.at_s or second.at_s + second.for_s <= first.at_s
+            if shared and not apart:
+                which = f"{first.kind} at {first.at_s:g} s and {second.kind} at {second.at_s:g} s"
+                root.wrong("faults", f"{which} overlap on the link of {', '.join(shared)}")

@@ -41,6 +41,9 @@ class FaultKinds(Protocol):
     def problems(self, kind: str, params: Mapping[str, Any], targets: Sequence[str]) -> Mapping[str, str]:
         """Return key → what is wrong with it, for the parameters and `targets` of a known kind."""
 
+    def on_link(self, kind: str) -> bool:
+        """Say whether a known kind changes a till's link, so that two at once would lift each other."""
+
 
 def fleet_of(table: TableReader, profiles: Sequence[str]) -> FleetPlan:
     """Read [fleet]."""

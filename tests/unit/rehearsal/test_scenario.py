@@ -1,0 +1,163 @@
+"""A scenario that can't be used is refused with file, line, key and what is allowed; a good one is complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos.profiles import PROFILES
+from rehearsal.drive.faults import KnownFaults
+from rehearsal.options import SCENARIOS, scenario_names
+from rehearsal.plan.loader import Overrides, ScenarioInvalid, load_scenario
+from rehearsal.plan.scenario import Scenario
+
+GOOD = """\
+title = "A small one"
+seed = 7
+claims = ["receipts", "money"]
+thresholds = ["settlement == exact", "sale.p99 <= 250ms"]
+
+[fleet]
+tills = 4
+
+[load]
+duration = "60s"
+rate = 1.5
+
+[[stages]]
+name = "selling"
+at = 0
+for = "60s"
+
+[[faults]]
+kind = "cut"
+targets = ["T02"]
+at = "10s"
+for = "5s"
+"""
+
+PLAIN = Overrides()
+
+
+def load(folder: Path, text: str, overrides: Overrides = PLAIN) -> Scenario:
+    """Read a scenario from text."""
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return load_scenario(path, faults=KnownFaults(), profiles=tuple(PROFILES), overrides=overrides)
+
+
+def refusal(folder: Path, old: str, new: str) -> str:
+    """Return what is said of the good scenario with a change."""
+    assert old in GOOD
+    with pytest.raises(ScenarioInvalid) as caught:
+        load(folder, GOOD.replace(old, new))
+    return str(caught.value)
+
+
+def test_a_good_scenario_is_read_whole(tmp_path: Path) -> None:
+    """Durations are seconds, thresholds are parsed, tills are named, defaults are filled in."""
+    scenario = load(tmp_path, GOOD)
+    assert scenario.name == "mine"
+    assert scenario.fleet.tills == ("T01", "T02", "T03", "T04")
+    assert scenario.load.duration_s == 60
+    assert scenario.faults[0].at_s == 10
+    assert scenario.thresholds[1].limit == 250
+    assert scenario.stages[0].tills == scenario.fleet.tills
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('rate = 1.5', 'rate = "fast"', "mine.toml, line 11: load.rate: 'fast' is not a number"),
+        ('rate = 1.5', 'rat = 1.5', "line 11: load.rat: unknown key"),
+        ('rate = 1.5', 'rat = 1.5', "did you mean 'rate'?"),
+        ('rate = 1.5', 'rate = 0', "line 11: load.rate: 0 is out of range; allowed: 0.01 to 1000"),
+        ('rate = 1.5', 'rate = true', "line 11: load.rate: True is not a number"),
+        ('duration = "60s"', 'duration = "long"', "line 10: load.duration: 'long' is not a duration"),
+        ('duration = "60s"', "", "load: duration is missing"),
+        ('kind = "cut"', 'kind = "cutt"', "line 19: faults[0].kind: 'cutt' is not allowed"),
+        ('kind = "cut"', 'kind = "cutt"', "did you mean 'cut'?"),
+        ('kind = "cut"', 'kind = "cut"\nlatency_ms = 3', "line 20: faults[0].latency_ms: fault cut has no such"),
+        ('kind = "cut"', 'kind = "latency"\nlatency_ms = 0', "latency_ms = 0: give a whole number of ms from 1"),
+        ('targets = ["T02"]', 'targets = ["T12"]', "line 20: faults[0].targets: unknown till 'T12'"),
+        ('targets = ["T02"]', 'targets = ["T12"]', "there are T01 to T04"),
+        ('targets = ["T02"]', 'targets = ["server"]', "fault cut is for tills, not for server"),
+        ('targets = ["T02"]', 'targets = "5 tills"', "'5 tills': there are 4 tills"),
+        ('targets = ["T02"]', "", "targets: is missing"),
+        ('at = "10s"', 'at = "58s"', "the fault ends at 63 s, the load already at 60 s"),
+        ('"sale.p99 <= 250ms"', '"sale.p98 <= 250ms"', "line 4: thresholds: unknown figure 'sale.p98'"),
+        ('"sale.p99 <= 250ms"', '"sale.p99 <= 250kg"', "'250kg' is not a duration"),
+        ('"sale.p99 <= 250ms"', '"sale.p99 is low"', "not a rule"),
+        ('"money"', '"monney"', "line 3: claims: 'monney' is not allowed"),
+        ('"money"', '"failover"', "failover can't be claimed"),
+        ('tills = 4', 'tills = 0', "line 7: fleet.tills: 0 is out of range; allowed: 1 to 99"),
+        ('tills = 4', 'tills = 4\nprofile = "site-1g"', "fleet.profile: 'site-1g' is not allowed"),
+        ('tills = 4', 'tills = 4\ntill_database = "mysql"', "allowed: sqlite, postgresql"),
+        ('seed = 7', 'sed = 7', "line 2: sed: unknown key"),
+        ('name = "selling"', 'name = "selling"\ntills = ["T9"]', "stages[0].tills: unknown till 'T9'"),
+        ('for = "60s"', 'for = "61s"', "the stage ends at 61 s, the load already at 60 s"),
+        ('for = "60s"', 'for = "60s"\nchecks = ["luck"]', "stages[0].checks: 'luck' is not allowed"),
+        ('title = "A small one"', 'title = "A small one', "mine.toml: not TOML"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    """Each error names its place and what would be allowed."""
+    assert said in refusal(tmp_path, old, new)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    """Nobody mends a file one error at a time."""
+    text = refusal(tmp_path, "tills = 4", 'tills = 0\nprofile = "x"\ncolour = "red"')
+    assert len(text.splitlines()) >= 3
+
+
+def test_two_faults_on_one_link_may_not_overlap(tmp_path: Path) -> None:
+    """The first to be lifted would lift the other as well."""
+    more = '\n[[faults]]\nkind = "latency"\ntargets = ["T02"]\nat = "12s"\nfor = "2s"\n'
+    with pytest.raises(ScenarioInvalid, match="overlap on the link of T02"):
+        load(tmp_path, GOOD + more)
+    load(tmp_path, GOOD + more.replace('"12s"', '"15s"'))
+
+
+def test_targets_by_number_follow_the_seed(tmp_path: Path) -> None:
+    """One seed, one choice; another seed chooses otherwise sooner or later."""
+    text = GOOD.replace('targets = ["T02"]', 'targets = "2 tills"')
+    chosen = {load(tmp_path, text, Overrides(seed=seed)).faults[0].targets for seed in range(20)}
+    again = {load(tmp_path, text, Overrides(seed=seed)).faults[0].targets for seed in range(20)}
+    assert chosen == again
+    assert len(chosen) > 1
+    assert all(len(targets) == 2 for targets in chosen)
+
+
+def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
+    """Numbers, words and elements of lists can be set; a wrong value is refused like one in the file."""
+    given = Overrides(
+        tills=3, seed=99, profile="lab-3g-2.40",
+        values=(("load.rate", "2.5"), ("fleet.till_database", "postgresql"), ("faults.0.at", "20s")),
+    )  # fmt: skip
+    scenario = load(tmp_path, GOOD, given)
+    assert (len(scenario.fleet.tills), scenario.seed, scenario.fleet.profile) == (3, 99, "lab-3g-2.40")
+    assert (scenario.load.rate_per_s, scenario.fleet.till_database) == (2.5, "postgresql")
+    assert scenario.faults[0].at_s == 20
+    with pytest.raises(ScenarioInvalid, match="unknown till 'T02'"):
+        load(tmp_path, GOOD, Overrides(tills=1))
+    with pytest.raises(ScenarioInvalid, match="there is no such table"):
+        load(tmp_path, GOOD, Overrides(values=(("title.x", "1"),)))
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_the_scenarios_that_come_with_it_are_good(name: str) -> None:
+    """Everything in rehearsal/scenarios can be run."""
+    scenario = load_scenario(SCENARIOS / f"{name}.toml", faults=KnownFaults(), profiles=tuple(PROFILES))
+    assert scenario.faults
+
+
+def test_go_live_is_as_large_as_it_says() -> None:
+    """Ten tills, 100,000 products, at least eight faults of five kinds, and sales enough."""
+    scenario = load_scenario(SCENARIOS / "go-live.toml", faults=KnownFaults(), profiles=tuple(PROFILES))
+    assert len(scenario.fleet.tills) == 10
+    assert scenario.catalogue.products == 100_000
+    assert len(scenario.faults) >= 8
+    assert len({fault.kind for fault in scenario.faults}) >= 5
+    assert scenario.load.min_sales >= 1000
