@@ -55,7 +55,8 @@ class TableReader:
         self.problems.add((*self.path, key), message)
 
     def has(self, key: str) -> bool:
-        """Say whether the key is there."""
+        """Say whether the key is there; it counts as known either way."""
+        self._asked.add(key)
         return key in self._data
 
     def raw(self, key: str) -> Any:
