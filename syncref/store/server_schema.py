@@ -84,6 +84,7 @@ receipt = Table(  # status: posted, or duplicate (its op id came from another jo
 )
 Index("receipt_op", receipt.c.op_id, unique=True, postgresql_where=text("status = 'posted'"))
 Index("receipt_date", receipt.c.till, receipt.c.business_date)
+Index("receipt_number", receipt.c.receipt_no)  # a refund names another till's receipt by it
 line = Table(
     "line",
     metadata,
@@ -108,6 +109,7 @@ flag = Table(  # posted all the same: unknown_product, unknown_receipt, duplicat
     Column("detail", Text, nullable=False),
     Column("resolved", Boolean, nullable=False, server_default=text("false")),
 )
+Index("flag_open", flag.c.code, postgresql_where=text("NOT resolved"))
 aside = Table(  # entries that can't be decoded or don't balance: kept, not posted
     "aside", metadata, *_entry_key(), Column("reason", Text, nullable=False), Column("at_ms", BigInteger)
 )
@@ -143,6 +145,19 @@ change = Table(  # names keys, not values; xid is the position, delta the change
     Column("at_ms", BigInteger, nullable=False),
 )
 Index("change_xid", change.c.xid)
+Index("change_urgent", change.c.xid, postgresql_where=text("urgent"))
+feed_floor = Table(  # one row: changes below this position, and tombstones with them, were removed
+    "feed_floor",
+    metadata,
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    Column("pos", BigInteger, nullable=False),
+)
+feed_base = Table(  # what the removed changes had added to each table's digest, modulo 2**64 as signed
+    "feed_base",
+    metadata,
+    Column("tbl", Text, primary_key=True),
+    Column("delta", BigInteger, nullable=False),
+)
 operation = Table(  # a clerk's op id, kept for ever with its result
     "operation",
     metadata,
@@ -170,4 +185,13 @@ opening_stock = Table(  # stock as imported, the start of the stock sum
     metadata,
     Column("sku", Text, primary_key=True),
     Column("qty", BigInteger, nullable=False),
+)
+abandoned = Table(  # a till's day that will never be closed, with the operator's evidence
+    "abandoned",
+    metadata,
+    Column("till", Text, primary_key=True),
+    Column("business_date", Text, primary_key=True),
+    Column("evidence", Text, nullable=False),
+    Column("clerk", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
 )

@@ -1,0 +1,63 @@
+"""One worker process of the sync server: puts the parts together. The only place that does."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio.to_thread
+from litestar import Litestar
+
+from syncref.config import ServerConfig
+from syncref.logs import event
+from syncref.server.background import Background
+from syncref.server.changes import Changes
+from syncref.server.feed import FeedReader
+from syncref.server.ingest import Ingest, now_ms
+from syncref.server.routes import ROUTES
+from syncref.server.state import CONNECTIONS, Worker
+from syncref.server.web import Desk, build
+from syncref.store.server_open import open_engine
+
+_log = logging.getLogger("syncref.server")
+
+
+def create(config: ServerConfig, dsn: str) -> Litestar:
+    """Return the application of one worker, on a database that may not answer yet."""
+    engine = open_engine(dsn, connections=CONNECTIONS)
+    feed = FeedReader(engine)
+    ingest = Ingest(engine, now_ms)
+
+    def changed() -> None:
+        feed.generation += 1
+
+    def missed() -> None:
+        feed.forget()
+        ingest.forget()
+
+    desk = Desk(engine, kinds=("till", "clerk"), ttl_s=config.token_ttl_s, clock_ms=now_ms)
+    changes = Changes(engine, changed=changed, missed=missed)
+    worker = Worker(
+        config=config, engine=engine, desk=desk, ingest=ingest, feed=feed, changes=changes, clock_ms=now_ms
+    )
+    background = Background(
+        engine, fold_ms=config.stock_fold_ms, retention_days=config.change_retention_days, clock_ms=now_ms
+    )
+
+    async def start(_: Litestar) -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 32
+        changes.start()
+        background.start()
+        event(_log, logging.INFO, "worker_started", listen=config.listen)
+
+    async def stop(_: Litestar) -> None:
+        await anyio.to_thread.run_sync(changes.stop)
+        await anyio.to_thread.run_sync(background.stop)
+        engine.dispose()
+        event(_log, logging.INFO, "worker_stopped")
+
+    def leave() -> None:
+        worker.stopping = True
+        changes.wake()
+
+    state = {"worker": worker, "desk": desk, "leave": leave}
+    return build(title="syncref server", routes=ROUTES, state=state, start=start, stop=stop)

@@ -1,0 +1,136 @@
+"""Commands of the server: server, provision server, import, settlement, status."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from pathlib import Path
+
+import click
+
+from syncref.config import load_server
+
+CONFIG = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="server.toml; each key can be overridden by SYNCREF_SERVER_<KEY>.",
+)
+
+
+@click.command(help="Run the sync server until SIGTERM.")
+@CONFIG
+def server(config_file: Path) -> None:
+    """Run the server."""
+    from syncref.logs import configure
+    from syncref.server.app import create
+    from syncref.server.provision import database_of
+    from syncref.server.serve import bind, serve
+    from syncref.store.server_open import await_provisioned
+
+    configure()
+    config = load_server(config_file)
+    listener = bind(config.address)
+    with database_of(config.database, config.data_dir) as dsn:
+        await_provisioned(dsn)
+        serve(partial(create, config, dsn), listener, workers=config.workers)
+
+
+@click.command(name="server", help="Create the server's schema, first term, token key and identities.")
+@CONFIG
+@click.option("--tills-file", type=click.Path(path_type=Path, dir_okay=False), help="CSV: name,secret")
+@click.option("--clerks-file", type=click.Path(path_type=Path, dir_okay=False), help="CSV: name,secret")
+def provision_server(config_file: Path, tills_file: Path | None, clerks_file: Path | None) -> None:
+    """Provision the server; running it again changes nothing."""
+    from syncref.server.provision import database_of, provision, read_identities
+    from syncref.store.server_open import open_engine
+
+    config = load_server(config_file)
+    identities = read_identities("till", tills_file) if tills_file else []
+    identities += read_identities("clerk", clerks_file) if clerks_file else []
+    with database_of(config.database, config.data_dir) as dsn:
+        engine = open_engine(dsn, connections=1)
+        term, changed = provision(engine, identities)
+        engine.dispose()
+    click.echo(f"cluster {term.cluster}, term {term.n}; identities new or changed: {changed}")
+
+
+@click.command(name="import", help="Import masters from CSV files, all or nothing.")
+@CONFIG
+@click.option(
+    "--masters",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="Folder with tax_rates.csv, vendors.csv, products.csv, prices.csv, cashiers.csv, stock.csv (any).",
+)
+def import_masters(config_file: Path, masters: Path) -> None:
+    """Import masters."""
+    from syncref.server.ingest import now_ms
+    from syncref.server.masters_import import import_folder
+    from syncref.server.provision import database_of
+    from syncref.store.server_open import IMPORT_TIMEOUT_MS, open_engine
+
+    config = load_server(config_file)
+    started = time.monotonic()
+    with database_of(config.database, config.data_dir) as dsn:
+        engine = open_engine(dsn, connections=1, statement_timeout_ms=IMPORT_TIMEOUT_MS)
+        counts = import_folder(engine, masters, at_ms=now_ms())
+        engine.dispose()
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    click.echo(f"rows new or changed: {told or 'none'} ({time.monotonic() - started:.1f} s)")
+
+
+@click.command(help="Show, per till and business date, what was received and whether the Z report agrees.")
+@CONFIG
+@click.option("--date", help="Only this business date, YYYY-MM-DD.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--abandon", metavar="TILL", help="Sign that this till will never close --date.")
+@click.option("--evidence", help="With --abandon: why.")
+@click.option("--clerk", default="operator", help="With --abandon: who signs.")
+def settlement(
+    *, config_file: Path, date: str | None, as_json: bool, abandon: str | None, evidence: str | None, clerk: str
+) -> None:
+    """Print the settlement."""
+    import msgspec
+
+    from syncref.server.ingest import now_ms
+    from syncref.server.overview import read_settlement
+    from syncref.server.provision import database_of
+    from syncref.store.server_open import open_engine, snapshot, transaction
+    from syncref.store.server_settlement import sign_abandoned
+
+    config = load_server(config_file)
+    if abandon is not None and (date is None or not evidence):
+        raise click.UsageError("--abandon needs --date and --evidence")
+    with database_of(config.database, config.data_dir) as dsn:
+        engine = open_engine(dsn, connections=1)
+        if abandon is not None and date is not None and evidence:
+            with transaction(engine) as connection:
+                sign_abandoned(connection, abandon, date, evidence=evidence, clerk=clerk, at_ms=now_ms())
+        with snapshot(engine) as connection:
+            rows = read_settlement(connection, date=date, till=None)
+        engine.dispose()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        return
+    for row in rows:
+        click.echo(
+            f"{row.business_date}  {row.till:<16} {row.receipts:>7} receipts  gross {row.gross:>12}  "
+            f"tax {row.tax:>11}  {row.state}{': ' if row.reasons else ''}{'; '.join(row.reasons)}"
+        )
+    if not rows:
+        click.echo("no receipts")
+
+
+@click.command(help="Show the status of a till or a server.")
+@click.option("--url", required=True, help="Base URL, e.g. http://127.0.0.1:9000")
+@click.option("--clerk", help="Clerk's name; a server's full status needs a log-in, its health none.")
+@click.option("--secret-file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def status(url: str, clerk: str | None, secret_file: Path | None) -> None:
+    """Print a status as JSON."""
+    from syncref.server.client import fetch_status
+
+    secret = secret_file.read_text(encoding="utf-8").strip() if secret_file else None
+    click.echo(json.dumps(fetch_status(url, clerk, secret), indent=2))

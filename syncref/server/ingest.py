@@ -1,0 +1,334 @@
+"""Ingest's shell: decode, lock, look up, let the core decide, store, commit, and only then ack.
+
+The usual batch goes through without a savepoint. When the database refuses its data, the transaction is
+done again with savepoints, and exactly the entries that can't be stored are set aside.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import msgspec
+import psycopg2
+import zstandard
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from syncref import errors
+from syncref.core import ingest as core
+from syncref.core.posting import (
+    Failure,
+    Posting,
+    Remedy,
+    classify_sqlstate,
+    remedy,
+    set_aside,
+)
+from syncref.domain.identity import HASH_BYTES, ID_BYTES, Key, Term
+from syncref.logs import event
+from syncref.store import server_ingest as store
+from syncref.store.server_open import sqlstate, translated
+from syncref.store.server_term import persist_term
+from syncref.wire.entry import Entry, Receipt, decode_entry
+from syncref.wire.sync import BATCH_BYTES_MAX, BODY_BYTES_MAX, Ack, Batch, Hello, HelloAnswer
+
+TRIES_MAX = 4
+PRODUCTS_CACHED_MAX = 300_000
+_log = logging.getLogger("syncref.server.ingest")
+_ERRORS = {
+    kind.code: kind
+    for kind in (
+        errors.Gap, errors.Fork, errors.StaleTerm, errors.SessionUnknown, errors.TooLarge, errors.NotLive,
+        errors.RequestInvalid,
+    )
+}  # fmt: skip
+_batches = msgspec.msgpack.Decoder(Batch)
+_hellos = msgspec.msgpack.Decoder(Hello)
+_local = threading.local()
+M = TypeVar("M", Hello, Batch)
+T = TypeVar("T")
+
+
+def decompress(body: bytes, *, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+    """Return a body's bytes. What it claims to hold is checked before anything is decompressed.
+
+    Raises TooLarge and RequestInvalid.
+    """
+    if len(body) > bytes_max:
+        raise errors.TooLarge(f"a body of more than {bytes_max} bytes", where="body")
+    try:
+        size = zstandard.get_frame_parameters(body)
+    except zstandard.ZstdError as error:
+        raise errors.RequestInvalid("the body is not zstandard", where="body") from error
+    if size.content_size in {zstandard.CONTENTSIZE_UNKNOWN, zstandard.CONTENTSIZE_ERROR}:
+        raise errors.RequestInvalid("the zstandard frame doesn't say its size", where="body")
+    if size.content_size > bytes_max or size.window_size > max(bytes_max, 8 << 20):
+        raise errors.TooLarge(f"a body of more than {bytes_max} bytes when decompressed", where="body")
+    decompressor: zstandard.ZstdDecompressor | None = getattr(_local, "decompressor", None)
+    if decompressor is None:
+        decompressor = _local.decompressor = zstandard.ZstdDecompressor()
+    try:
+        data: bytes = decompressor.decompress(body, max_output_size=bytes_max, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise errors.RequestInvalid("the body is damaged zstandard", where="body") from error
+    return data
+
+
+def _decode(body: bytes, decoder: msgspec.msgpack.Decoder[M]) -> M:
+    data = decompress(body)
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise errors.RequestInvalid(f"the body can't be decoded: {error}", where="body") from error
+
+
+def decode_hello(body: bytes) -> Hello:
+    """Return the handshake in a body. Raises RequestInvalid and TooLarge."""
+    hello = _decode(body, _hellos)
+    _check(len(hello.incarnation) == ID_BYTES, "incarnation", f"expected {ID_BYTES} bytes")
+    _check(len(hello.head_hash) == HASH_BYTES, "head_hash", f"expected {HASH_BYTES} bytes")
+    for name in ("head_seq", "acked", "safe", "cursor_pos"):
+        _check(0 <= getattr(hello, name) < 1 << 63, name, "expected 0 or more, in 63 bits")
+    return hello
+
+
+def decode_batch(body: bytes) -> Batch:
+    """Return the batch in a body. Raises RequestInvalid and TooLarge."""
+    batch = _decode(body, _batches)
+    _check(len(batch.incarnation) == ID_BYTES, "incarnation", f"expected {ID_BYTES} bytes")
+    _check(len(batch.prev_hash) == HASH_BYTES, "prev_hash", f"expected {HASH_BYTES} bytes")
+    _check(0 < batch.first_seq < 1 << 62, "first_seq", "expected 1 or more, in 62 bits")
+    if sum(map(len, batch.payloads)) > BATCH_BYTES_MAX:
+        raise errors.TooLarge(f"a batch of more than {BATCH_BYTES_MAX} bytes", where="payloads")
+    return batch
+
+
+def _check(good: bool, where: str, message: str) -> None:
+    if not good:
+        raise errors.RequestInvalid(f"{where}: {message}", where=where)
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """A raw transaction: its cursor, and whether the careful way was asked for."""
+
+    cursor: Any
+    careful: bool
+
+
+class Ingest:
+    """One worker's ingest. `clock_ms` tells the server's time."""
+
+    def __init__(self, engine: Engine, clock_ms: Callable[[], int]) -> None:
+        self._engine = engine
+        self._clock_ms = clock_ms
+        self._products: set[str] = set()
+
+    def forget(self) -> None:
+        """Drop what was cached of the database."""
+        self._products = set()
+
+    def hello(self, hello: Hello) -> HelloAnswer:
+        """Answer a handshake, and persist its session before it is told."""
+        return self._tried(lambda transaction: self._hello(transaction, hello))
+
+    def batch(self, batch: Batch) -> Ack:
+        """Store a batch and return its ack: everything in it is durable then."""
+        return self._tried(lambda transaction: self._batch(transaction, batch))
+
+    def _tried(self, work: Callable[[_Transaction], T]) -> T:
+        careful = False
+        for tries in range(1, TRIES_MAX + 1):
+            try:
+                with self._engine.begin() as connection:
+                    cursor = connection.connection.cursor()
+                    try:
+                        return work(_Transaction(cursor=cursor, careful=careful))
+                    finally:
+                        cursor.close()
+            except (SQLAlchemyError, psycopg2.Error) as error:
+                failure = _failure(error)
+                race = _constraint(error) == "receipt_op" or sqlstate(error)[:2] == "40"
+                event(
+                    _log, logging.WARNING, "batch_failed", sqlstate=sqlstate(error), tries=tries, careful=careful
+                )
+                if failure is Failure.TRANSIENT and not (race and tries < TRIES_MAX):
+                    raise translated(error) from error
+                if remedy(failure, tries=tries, entries=2) is not Remedy.RETRY_LATER:
+                    if careful:
+                        raise translated(error) from error
+                    careful = True
+        raise errors.Busy("the batch failed again and again", retry_after_ms=1000)
+
+    def _hello(self, transaction: _Transaction, hello: Hello) -> HelloAnswer:
+        cursor, now_ms = transaction.cursor, self._clock_ms()
+        key = Key(till=hello.till, incarnation=hello.incarnation)
+        locked = _provisioned(store.lock_journal(cursor, key))
+        hash_at_head: bytes | None = None
+        if locked.row is not None and 0 < hello.head_seq <= locked.row.durable.seq:
+            hash_at_head = store.stored_hashes(cursor, key, hello.head_seq, hello.head_seq).get(hello.head_seq)
+        answer = core.greet(
+            locked.view,
+            locked.row,
+            hello,
+            hash_at_head=hash_at_head,
+            session=secrets.token_bytes(16),
+            safe=hello.safe,
+            now_ms=now_ms,
+        )
+        if isinstance(answer, core.Refusal):
+            raise _error(answer)
+        if isinstance(answer, core.RaiseTerm):
+            raise _Restored(answer.n)
+        told = answer.answer
+        store.put_session(cursor, key, told, now_ms=now_ms)
+        return told
+
+    def _batch(self, transaction: _Transaction, batch: Batch) -> Ack:
+        cursor, now_ms = transaction.cursor, self._clock_ms()
+        key = Key(till=batch.till, incarnation=batch.incarnation)
+        locked = _provisioned(store.lock_journal(cursor, key))
+        hashes: dict[int, bytes] = {}
+        entries: list[Entry | str] = []
+        if locked.row is not None:
+            needed = core.hashes_needed(locked.row, batch)
+            if needed is not None:
+                hashes = store.stored_hashes(cursor, key, *needed)
+            entries = [_entry(payload) for payload in batch.payloads[core.already_stored(locked.row, batch) :]]
+        receipts = [entry for entry in entries if type(entry) is Receipt]
+        plan = core.plan_batch(
+            locked.view,
+            locked.row,
+            batch,
+            stored=hashes,
+            entries=entries,
+            known_ops=store.posted_ops(cursor, [receipt.op_id.hex() for receipt in receipts]),
+            receipts=store.known_receipts(cursor, {r.ref for r in receipts if r.ref is not None}),
+            products=self._known(cursor, receipts),
+        )
+        if isinstance(plan, core.Refusal):
+            raise _error(plan)
+        if plan.hashes:
+            payloads = batch.payloads[plan.drop :]
+            term_n = locked.view.term.n
+            store.append_entries(cursor, key, plan, payloads, term_n=term_n, now_ms=now_ms)
+            posting = _post(transaction, key, plan)
+            store.store_doubts(cursor, key, posting, now_ms=now_ms)
+            store.advance(cursor, key, plan.head, now_ms=now_ms)
+        return Ack(session=batch.session, seq=plan.ack.seq, hash=plan.ack.hash, safe=0)
+
+    def _known(self, cursor: Any, receipts: list[Receipt]) -> set[str]:
+        """Return a set that holds every known product of these receipts; once known stays known."""
+        products = self._products
+        skus = {line.sku for receipt in receipts for line in receipt.lines}
+        unseen = skus - products
+        if unseen:
+            if len(products) > PRODUCTS_CACHED_MAX:
+                products = self._products = set()
+                unseen = skus
+            products |= store.known_products(cursor, unseen)
+        return products
+
+
+class _Restored(Exception):
+    """The handshake shows that this server lost what it had acked: it was restored."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.n = n
+
+
+def greet(ingest: Ingest, engine: Engine, hello: Hello) -> HelloAnswer:
+    """Answer a handshake; when it shows that the server was restored, open a new term first."""
+    try:
+        return ingest.hello(hello)
+    except _Restored as restored:
+        cluster = hello.term.cluster if hello.term is not None else ""
+        term = Term(cluster=cluster, n=restored.n, id=secrets.token_bytes(ID_BYTES))
+        try:
+            with engine.begin() as connection:
+                persist_term(connection, term, above=restored.n - 1)
+        except SQLAlchemyError as error:
+            raise translated(error) from error
+        event(_log, logging.ERROR, "term_raised", till=hello.till, n=restored.n, acked=hello.acked)
+        return ingest.hello(hello)
+
+
+def _provisioned(locked: store.Locked | None) -> store.Locked:
+    if locked is None:
+        raise errors.NotLive("this database is not provisioned: run `syncref provision server`")
+    return locked
+
+
+def _error(refusal: core.Refusal) -> errors.SyncrefError:
+    return _ERRORS[refusal.code](refusal.message, expected_seq=refusal.expected_seq, at_seq=refusal.at_seq)
+
+
+def _entry(payload: bytes) -> Entry | str:
+    try:
+        return decode_entry(payload)
+    except msgspec.DecodeError as error:
+        return f"undecodable: {error}"
+
+
+def _post(transaction: _Transaction, key: Key, plan: core.Plan) -> Posting:
+    """Store the typed rows; return the posting, with what the database refused set aside."""
+    if not transaction.careful:
+        store.store_typed(transaction.cursor, key, plan.posting)
+        return plan.posting
+    posting = plan.posting
+    for seq, reason in _refused(transaction.cursor, key, posting, plan.first, len(plan.hashes)):
+        posting = set_aside(posting, seq, reason)
+    return posting
+
+
+def _refused(cursor: Any, key: Key, posting: Posting, first: int, count: int) -> list[tuple[int, str]]:
+    """Store the typed rows of `count` entries under a savepoint, halving what the database refuses.
+
+    Returns (sequence, reason) of the entries that can't be stored.
+    """
+    end = first + count
+    part = replace(
+        posting,
+        receipts=[row for row in posting.receipts if first <= row.seq < end],
+        closed=[row for row in posting.closed if first <= row[0] < end],
+    )
+    cursor.execute("SAVEPOINT part")
+    try:
+        store.store_typed(cursor, key, part)
+    except psycopg2.Error as error:
+        if _failure(error) is Failure.TRANSIENT:
+            raise
+        cursor.execute("ROLLBACK TO SAVEPOINT part")
+        if count == 1:
+            reason = f"SQLSTATE {sqlstate(error)}: {error.diag.message_primary or type(error).__name__}"
+            event(_log, logging.ERROR, "entry_set_aside", till=key.till, seq=first, reason=reason)
+            return [(first, reason)]
+        half = count // 2
+        return [
+            *_refused(cursor, key, posting, first, half),
+            *_refused(cursor, key, posting, first + half, count - half),
+        ]
+    cursor.execute("RELEASE SAVEPOINT part")
+    return []
+
+
+def _failure(error: BaseException) -> Failure:
+    return classify_sqlstate(sqlstate(error), constraint=_constraint(error))
+
+
+def _constraint(error: BaseException) -> str | None:
+    original = getattr(error, "orig", None) or error
+    name: str | None = getattr(getattr(original, "diag", None), "constraint_name", None)
+    return name
+
+
+def now_ms() -> int:
+    """Return the server's wall clock in epoch milliseconds."""
+    return time.time_ns() // 1_000_000

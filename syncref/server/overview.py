@@ -1,0 +1,160 @@
+"""The server at a glance: status for people and the lab, metrics for monitors, settlement per till and date."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from syncref.core.settlement import add, settle
+from syncref.store.server_settlement import read_days
+from syncref.store.server_term import read_term
+
+_TILLS = text("""
+SELECT DISTINCT ON (till) till, incarnation, seq, contact_ms, closed_at_seq FROM journal
+ORDER BY till, opened_ms DESC, incarnation
+""")
+_LAG = text("""
+SELECT coalesce(max(:now_ms - at_ms), 0) FROM change
+WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+""")
+_OLDEST = text("""
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start) * 1000), 0)::bigint
+FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL
+""")
+_COUNTS = text("""
+SELECT (SELECT count(*) FROM flag WHERE NOT resolved AND code <> 'duplicate_op') AS flags,
+  (SELECT count(*) FROM flag WHERE code = 'duplicate_op') AS duplicates,
+  (SELECT count(*) FROM aside WHERE NOT EXISTS (SELECT 1 FROM resolution r WHERE r.till = aside.till
+     AND r.incarnation = aside.incarnation AND r.seq = aside.seq)) AS asides,
+  (SELECT coalesce(sum(j.seq - coalesce(f.seq, 0)), 0)::bigint FROM journal j
+     LEFT JOIN stock_fold f USING (till, incarnation)) AS stock_behind
+""")
+
+
+class TillSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A till as the server knows it. `contact_ms` is the server's clock at its last upload or handshake."""
+
+    till: str
+    incarnation: str
+    seq: int
+    contact_ms: int
+    closed: bool
+
+
+class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's status. Lags are milliseconds; `feed_lag_ms` is the age of the oldest unsettled change."""
+
+    role: str
+    term_n: int
+    term_id: str
+    cluster: str
+    tills: list[TillSeen]
+    feed_lag_ms: int
+    oldest_transaction_ms: int
+    flags_open: int
+    duplicates: int
+    asides_open: int
+    stock_behind_entries: int
+    alarms: list[str]
+    at_ms: int
+
+
+class SettlementRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A till's business date: what counts on the server, and whether its Z agrees. Money in minor units."""
+
+    till: str
+    business_date: str
+    receipts: int
+    gross: int
+    tax: int
+    by_tender: tuple[tuple[str, int], ...]
+    by_rate: tuple[tuple[int, int, int], ...]
+    state: str
+    reasons: tuple[str, ...]
+
+
+def read_status(connection: Connection, *, till: str | None, lag_alarm_ms: int) -> ServerStatus:
+    """Return the status; with `till`, of other tills nothing is told."""
+    now_ms = time.time_ns() // 1_000_000
+    row = read_term(connection)
+    recovering = connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one()
+    role = "live" if row is not None and row.timeline_ok else "fenced"
+    lag = max(0, connection.execute(_LAG, {"now_ms": now_ms}).scalar_one())
+    oldest = connection.execute(_OLDEST).scalar_one()
+    counts = connection.execute(_COUNTS).one()
+    alarms = []
+    if max(lag, oldest) > lag_alarm_ms:
+        alarms.append(f"feed_lag: a transaction has been open for {oldest} ms and holds the feed back")
+    seen = [
+        TillSeen(
+            till=found.till, incarnation=bytes(found.incarnation).hex(), seq=found.seq,
+            contact_ms=found.contact_ms, closed=found.closed_at_seq is not None,
+        )
+        for found in connection.execute(_TILLS)
+        if till is None or found.till == till
+    ]  # fmt: skip
+    return ServerStatus(
+        role="standby" if recovering else role,
+        term_n=row.term.n if row else 0,
+        term_id=row.term.id.hex() if row else "",
+        cluster=row.term.cluster if row else "",
+        tills=seen,
+        feed_lag_ms=lag,
+        oldest_transaction_ms=oldest,
+        flags_open=counts.flags,
+        duplicates=counts.duplicates,
+        asides_open=counts.asides,
+        stock_behind_entries=counts.stock_behind,
+        alarms=alarms,
+        at_ms=now_ms,
+    )
+
+
+def read_settlement(connection: Connection, *, date: str | None, till: str | None) -> list[SettlementRow]:
+    """Return the settlement of every till and date, or of one date, or of one till."""
+    rows = []
+    for day in read_days(connection, date=date, till=till):
+        counted = add(day.facts.posted, day.facts.late)
+        settled = settle(day.facts)
+        rows.append(
+            SettlementRow(
+                till=day.till,
+                business_date=day.business_date,
+                receipts=counted.receipts,
+                gross=counted.gross,
+                tax=counted.tax,
+                by_tender=counted.by_tender,
+                by_rate=counted.by_rate,
+                state=settled.state.name,
+                reasons=settled.reasons,
+            )
+        )
+    return rows
+
+
+def metrics_text(status: ServerStatus) -> str:
+    """Return the status as OpenMetrics text; the figures come from the database, so any worker may answer."""
+    lines = []
+
+    def family(name: str, kind: str, about: str, samples: list[tuple[str, int]]) -> None:
+        lines.append(f"# TYPE syncref_{name} {kind}")
+        lines.append(f"# HELP syncref_{name} {about}")
+        suffix = "_total" if kind == "counter" else ""
+        lines.extend(f"syncref_{name}{suffix}{labels} {value}" for labels, value in samples)
+
+    family("live", "gauge", "1 when this server takes writes.", [("", int(status.role == "live"))])
+    family("term", "gauge", "Number of the current term.", [("", status.term_n)])
+    tills = [(f'{{till="{seen.till}"}}', seen) for seen in status.tills]
+    family("entries", "counter", "Journal entries stored, per till.", [(k, seen.seq) for k, seen in tills])
+    contact = [(k, seen.contact_ms) for k, seen in tills]
+    family("contact_ms", "gauge", "Epoch milliseconds of a till's last upload or handshake.", contact)
+    family("feed_lag_ms", "gauge", "Age of the oldest unsettled change.", [("", status.feed_lag_ms)])
+    family("oldest_transaction_ms", "gauge", "Age of the oldest writing transaction.",
+           [("", status.oldest_transaction_ms)])  # fmt: skip
+    family("flags_open", "gauge", "Posted entries with an unresolved flag.", [("", status.flags_open)])
+    family("asides_open", "gauge", "Entries set aside and not resolved.", [("", status.asides_open)])
+    family("stock_behind_entries", "gauge", "Entries not yet folded into stock.",
+           [("", status.stock_behind_entries)])  # fmt: skip
+    return "\n".join([*lines, "# EOF\n"])

@@ -1,0 +1,143 @@
+"""Running an application in several forked worker processes on one port, until SIGTERM.
+
+The parent only waits: it holds no thread, no database connection and no request. A worker that dies is
+replaced; workers never outlive the parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+from litestar import Litestar
+
+from syncref.config import Address
+from syncref.errors import ConfigInvalid
+from syncref.logs import configure, event
+
+GRACE_S = 8
+_PR_SET_PDEATHSIG = 1
+_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
+_log = logging.getLogger("syncref.serve")
+
+
+class _Server(uvicorn.Server):
+    """Lets requests that wait for news go before it waits for connections to finish."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell the application that it leaves, then shut down as usual."""
+        leave: Callable[[], None] | None = getattr(self.config.app.state, "leave", None)  # type: ignore[union-attr]
+        if leave is not None:
+            leave()
+        await super().shutdown(sockets)
+
+
+def bind(address: Address) -> socket.socket:
+    """Return a listening socket. Raises ConfigInvalid when the address can't be had."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        listener = socket.create_server((address.host, address.port), family=family, backlog=512)
+    except OSError as error:
+        raise ConfigInvalid(f"listen = {str(address)!r}: {error.strerror or error}") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def serve(make: Callable[[], Litestar], listener: socket.socket, *, workers: int) -> None:
+    """Run `workers` processes until SIGTERM or SIGINT; return once they have ended."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    running = {_fork(make, listener): time.monotonic() for _ in range(workers)}
+    stopping = False
+    deadline = 0.0
+    while running:
+        wait_s = max(0.0, deadline - time.monotonic()) if stopping else 3600.0
+        found = signal.sigtimedwait(_SIGNALS, wait_s)
+        if found is None and stopping:
+            _tell(running, signal.SIGKILL)
+            deadline = time.monotonic() + 5
+        elif found is not None and found.si_signo in {signal.SIGTERM, signal.SIGINT} and not stopping:
+            stopping, deadline = True, time.monotonic() + GRACE_S + 2
+            event(_log, logging.INFO, "stopping", workers=len(running))
+            _tell(running, signal.SIGTERM)
+        for pid, status in _ended(running):
+            started = running.pop(pid)
+            if stopping:
+                continue
+            event(_log, logging.ERROR, "worker_died", pid=pid, status=status)
+            if time.monotonic() - started < 1:
+                time.sleep(0.5)
+            running[_fork(make, listener)] = time.monotonic()
+    listener.close()
+
+
+def _ended(running: dict[int, float]) -> list[tuple[int, int]]:
+    ended = []
+    for pid in running:
+        with suppress(ChildProcessError):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                ended.append((pid, os.waitstatus_to_exitcode(status)))
+    return ended
+
+
+def _tell(running: dict[int, float], number: signal.Signals) -> None:
+    for pid in running:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _fork(make: Callable[[], Litestar], listener: socket.socket) -> int:
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        _die_with(parent)
+        _work(make, listener)
+        status = 0
+    except BaseException:  # noqa: BLE001 - nothing of the parent's stack may run in the child
+        configure()
+        _log.exception("worker_failed")
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _work(make: Callable[[], Litestar], listener: socket.socket) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ignored)  # uvicorn raises the signal again after it has stopped
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    config = uvicorn.Config(
+        make(),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    _Server(config).run(sockets=[listener])
+
+
+def _ignored(_number: int, _frame: Any) -> None:
+    pass

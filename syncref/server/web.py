@@ -1,0 +1,223 @@
+"""The HTTP edge that server and back office share: request ids, Problem errors, log-in and bearer tokens."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
+
+import anyio
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, post
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import Message, Scope
+from sqlalchemy import Engine
+
+from syncref.auth import Identity, Throttle, TokenSigner, verify_secret
+from syncref.errors import Forbidden, RequestInvalid, SyncrefError, Unauthorized
+from syncref.logs import event
+from syncref.store.server_identity import secret_hash, token_keys
+from syncref.store.server_open import snapshot
+from syncref.wire.sync import Problem
+
+JSON_BYTES_MAX = 4 << 20
+_log = logging.getLogger("syncref.web")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+_CODES = {400: "request_invalid", 401: "unauthorized", 403: "forbidden", 404: "not_found", 413: "too_large"}
+_KEYS_CHECKED_EVERY_S = 5.0
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
+Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A log-in: kind is till or clerk."""
+
+    kind: Name
+    name: Name
+    secret: Secret
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A bearer token and how long it holds, in seconds."""
+
+    token: str
+    expires_in_s: int
+
+
+class Desk:
+    """Checks credentials and tokens of these kinds of identity against the database."""
+
+    def __init__(self, engine: Engine, *, kinds: tuple[str, ...], ttl_s: int, clock_ms: Callable[[], int]) -> None:
+        self._engine = engine
+        self._kinds = kinds
+        self._ttl_s = ttl_s
+        self._clock_ms = clock_ms
+        self._throttle = Throttle()
+        self._signer = TokenSigner(keys={})
+        self._checked_s = -_KEYS_CHECKED_EVERY_S
+
+    def log_in(self, credentials: Credentials) -> Token:
+        """Return a token. Raises Unauthorized and TooManyAttempts."""
+        now_ms = self._clock_ms()
+        who = Identity(kind=credentials.kind, name=credentials.name)
+        self._throttle.check(who, now_ms=now_ms)
+        with snapshot(self._engine) as connection:
+            stored = secret_hash(connection, who) if who.kind in self._kinds else None
+        if not verify_secret(stored, credentials.secret):
+            self._throttle.failed(who, now_ms=now_ms)
+            event(_log, logging.WARNING, "login_failed", kind=who.kind, identity=who.name)
+            raise Unauthorized("an unknown identity, or a wrong secret")
+        self._throttle.succeeded(who)
+        if not self._signer.keys:
+            self._read_keys()
+        token = self._signer.sign(who, expires_ms=now_ms + 1000 * self._ttl_s)
+        return Token(token=token, expires_in_s=self._ttl_s)
+
+    def identify(self, request: Request[Any, Any, Any], *kinds: str) -> Identity:
+        """Return who sent a request. Raises Unauthorized, and Forbidden when it is none of `kinds`."""
+        header = request.headers.get("authorization", "")
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthorized("a bearer token is needed: POST /v1/token")
+        now_ms = self._clock_ms()
+        try:
+            who = self._signer.verify(token, now_ms=now_ms)
+        except Unauthorized:
+            if time.monotonic() - self._checked_s < _KEYS_CHECKED_EVERY_S:
+                raise
+            self._read_keys()
+            who = self._signer.verify(token, now_ms=now_ms)
+        if who.kind not in (kinds or self._kinds):
+            raise Forbidden(f"a {who.kind} may not do this")
+        return who
+
+    def _read_keys(self) -> None:
+        self._checked_s = time.monotonic()
+        with snapshot(self._engine) as connection:
+            self._signer = TokenSigner(keys=token_keys(connection))
+
+
+@post(
+    "/v1/token",
+    summary="Log in",
+    operation_id="token",
+    status_code=200,
+    exclude_from_auth=True,
+    responses={401: ResponseSpec(Problem), 429: ResponseSpec(Problem)},
+)
+async def token(data: Credentials, state: State) -> Token:
+    """Exchange a name and a secret for a short-lived bearer token."""
+    desk: Desk = state.desk
+    answer: Token = await anyio.to_thread.run_sync(desk.log_in, data)
+    return answer
+
+
+def request_id_of(scope: Scope) -> str:
+    """Return a request's id: the client's own when it is fit, else a new one."""
+    state: dict[str, Any] = scope.setdefault("state", {})  # type: ignore[typeddict-item]
+    if "request_id" not in state:
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        state["request_id"] = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return str(state["request_id"])
+
+
+async def add_request_id(message: Message, scope: Scope) -> None:
+    """Give every response an X-Request-Id."""
+    if message["type"] == "http.response.start":
+        header = (b"x-request-id", request_id_of(scope).encode())
+        message["headers"] = [*message["headers"], header]
+
+
+def problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Return the Problem response for whatever a handler raised."""
+    request_id = request_id_of(request.scope)
+    if isinstance(error, SyncrefError):
+        details = {key: value for key, value in error.details.items() if value is not None}
+        problem = Problem(
+            code=error.code,
+            message=error.message,
+            definite=error.definite,
+            request_id=request_id,
+            **details,  # type: ignore[arg-type]
+        )
+        return _response(problem, error.status)
+    if isinstance(error, HTTPException):
+        message, where = _told(error)
+        status = error.status_code
+        code = _CODES.get(status, "request_invalid" if status < 500 else "internal")
+        return _response(
+            Problem(code=code, message=message, definite=status < 500, request_id=request_id, where=where), status
+        )
+    event(_log, logging.ERROR, "request_failed", request_id=request_id, path=request.url.path)
+    _log.error("traceback", exc_info=error)
+    message = "an internal error; the log has it under this request id"
+    return _response(Problem(code="internal", message=message, definite=False, request_id=request_id), 500)
+
+
+def _told(error: HTTPException) -> tuple[str, str | None]:
+    """Return message and place of a framework's error, as exact as it says."""
+    extra = error.extra
+    if isinstance(extra, list) and extra and isinstance(extra[0], dict):
+        message = str(extra[0].get("message", error.detail))
+        where = extra[0].get("key")
+        return message, None if where is None else str(where)
+    cause = error.__cause__
+    if isinstance(cause, msgspec.DecodeError):
+        return str(cause), "body"
+    return error.detail, None
+
+
+def _response(problem: Problem, status: int) -> Response[Problem]:
+    headers: dict[str, str] = {}
+    if problem.retry_after_ms is not None:
+        headers["Retry-After"] = str(max(1, -(-problem.retry_after_ms // 1000)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(problem, status_code=status, media_type=MediaType.JSON, headers=headers)
+
+
+def build(
+    *,
+    title: str,
+    routes: Sequence[Any],
+    state: dict[str, Any],
+    start: Callable[[Litestar], Awaitable[None]],
+    stop: Callable[[Litestar], Awaitable[None]],
+) -> Litestar:
+    """Return an application with the shared edge: token route, request ids, Problem errors, OpenAPI."""
+    return Litestar(
+        route_handlers=[token, *routes],
+        state=State(state),
+        before_send=[add_request_id],
+        exception_handlers={Exception: problem_of, HTTPException: problem_of, SyncrefError: problem_of},
+        openapi_config=OpenAPIConfig(
+            title=title,
+            version="1",
+            path="/schema",
+            render_plugins=[JsonRenderPlugin()],
+            components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
+        ),
+        request_max_body_size=JSON_BYTES_MAX,
+        on_startup=[start],
+        on_shutdown=[stop],
+        logging_config=None,
+        debug=False,
+    )
+
+
+def integer(request: Request[Any, Any, Any], name: str, default: int | None = None) -> int | None:
+    """Return an integer of the query, 0 to 2**62. Raises RequestInvalid naming it."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 1 << 62):
+        raise RequestInvalid(f"{name}={text!r}: expected an integer of 0 or more", where=name)
+    return int(text)

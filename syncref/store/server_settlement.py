@@ -1,0 +1,196 @@
+"""What the server holds of a till's business date, as sums: the settlement core judges them.
+
+Posted receipts are summed in SQL; entries that were set aside or stored as duplicates are few, and read
+back from their bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.dialects.postgresql import insert
+
+from syncref.core.settlement import DayFacts, Sums, add
+from syncref.store.server_schema import abandoned
+from syncref.wire.entry import DayClosed, DayOpened, Entry, Receipt, decode_entry
+
+_DATES = text("""
+SELECT DISTINCT till, business_date FROM (
+  SELECT j.till, r.business_date FROM (SELECT DISTINCT till FROM journal) j
+    CROSS JOIN LATERAL (SELECT DISTINCT business_date FROM receipt WHERE till = j.till
+      AND (CAST(:date AS text) IS NULL OR business_date = :date)) r
+  UNION SELECT till, business_date FROM z_report
+  UNION SELECT till, business_date FROM abandoned) d
+WHERE (CAST(:date AS text) IS NULL OR business_date = :date) AND (CAST(:till AS text) IS NULL OR till = :till)
+ORDER BY business_date, till
+""")
+_Z = text("""
+SELECT z.incarnation, z.seq, z.sales, z.refunds, z.voids, z.gross, z.tax, z.by_tender, z.by_rate
+FROM z_report z JOIN journal j USING (till, incarnation)
+WHERE z.till = :till AND z.business_date = :date ORDER BY j.opened_ms DESC, z.seq DESC
+""")
+_DAY = """
+WITH day AS (
+  SELECT incarnation, seq, kind, gross, tax,
+    CAST(:seq AS bigint) IS NOT NULL AND (incarnation <> :incarnation OR seq > :seq) AS late
+  FROM receipt WHERE till = :till AND business_date = :date AND status = 'posted')
+"""
+_COUNTS = text(
+    _DAY + "SELECT late, kind, count(*) AS n, sum(gross)::bigint AS gross, sum(tax)::bigint AS tax "
+    "FROM day GROUP BY late, kind"
+)
+_TENDERS = text(
+    _DAY + "SELECT late, p.tender, sum(p.amount)::bigint AS amount FROM day d JOIN payment p "
+    "ON p.till = :till AND p.incarnation = d.incarnation AND p.seq = d.seq GROUP BY late, p.tender ORDER BY 2"
+)
+_RATES = text(
+    _DAY + "SELECT late, l.tax_rate_bp, sum(l.amount)::bigint AS gross, sum(l.tax)::bigint AS tax "
+    "FROM day d JOIN line l ON l.till = :till AND l.incarnation = d.incarnation AND l.seq = d.seq "
+    "GROUP BY late, l.tax_rate_bp ORDER BY 2"
+)
+_NUMBERS = text(r"""
+SELECT incarnation, min(c) AS low, max(c) AS high, count(DISTINCT c) AS n FROM (
+  SELECT incarnation, substring(receipt_no FROM '[0-9]+$')::numeric AS c FROM receipt
+  WHERE till = :till AND business_date = :date) numbers GROUP BY incarnation
+""")
+_ODD = text("""
+SELECT e.incarnation, e.seq, e.payload, o.kind, r.action FROM (
+    SELECT till, incarnation, seq, 'aside' AS kind FROM aside WHERE till = :till
+    UNION ALL SELECT till, incarnation, seq, 'duplicate' FROM receipt
+      WHERE till = :till AND business_date = :date AND status = 'duplicate') o
+  JOIN entry e USING (till, incarnation, seq) LEFT JOIN resolution r USING (till, incarnation, seq)
+""")
+_NEXT_Z = text("""
+SELECT business_date FROM z_report WHERE till = :till AND incarnation = :incarnation AND seq > :seq
+ORDER BY seq LIMIT 1
+""")
+_ABANDONED = text("SELECT 1 FROM abandoned WHERE till = :till AND business_date = :date")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """A till's business date and what the server holds of it."""
+
+    till: str
+    business_date: str
+    facts: DayFacts
+
+
+def read_days(connection: Connection, *, date: str | None, till: str | None) -> Iterator[Day]:
+    """Yield every till's business dates (or one date, or one till's), in order of date and till."""
+    for row in connection.execute(_DATES, {"date": date, "till": till}).all():
+        facts = _facts(connection, row.till, row.business_date)
+        yield Day(till=row.till, business_date=row.business_date, facts=facts)
+
+
+def sign_abandoned(connection: Connection, till: str, date: str, *, evidence: str, clerk: str, at_ms: int) -> None:
+    """Store that a till will never close a date. A Z that comes all the same counts again."""
+    connection.execute(
+        insert(abandoned)
+        .values(till=till, business_date=date, evidence=evidence, clerk=clerk, at_ms=at_ms)
+        .on_conflict_do_nothing()
+    )
+
+
+def _facts(connection: Connection, till: str, date: str) -> DayFacts:
+    of_day = {"till": till, "date": date}
+    reports = connection.execute(_Z, of_day).all()
+    z = reports[0] if reports else None
+    of_z = {**of_day, "incarnation": z.incarnation if z else b"", "seq": z.seq if z else None}
+    facts = DayFacts(
+        posted=_sums(connection, of_z, late=False),
+        late=_sums(connection, of_z, late=True) if z else Sums(),
+        z=None
+        if z is None
+        else Sums(
+            sales=z.sales,
+            refunds=z.refunds,
+            voids=z.voids,
+            gross=z.gross,
+            tax=z.tax,
+            by_tender=msgspec.json.decode(z.by_tender, type=tuple[tuple[str, int], ...]),
+            by_rate=msgspec.json.decode(z.by_rate, type=tuple[tuple[int, int, int], ...]),
+        ),
+        z_count=len(reports),
+        abandoned=connection.execute(_ABANDONED, of_day).first() is not None,
+    )
+    return _with_odd_entries(connection, till, date, facts)
+
+
+def _sums(connection: Connection, of_z: dict[str, object], *, late: bool) -> Sums:
+    counts = {row.kind: row for row in connection.execute(_COUNTS, of_z) if row.late == late}
+    tenders = [(row.tender, row.amount) for row in connection.execute(_TENDERS, of_z) if row.late == late]
+    rates = [(row.tax_rate_bp, row.gross, row.tax) for row in connection.execute(_RATES, of_z) if row.late == late]
+    return Sums(
+        sales=counts["sale"].n if "sale" in counts else 0,
+        refunds=counts["refund"].n if "refund" in counts else 0,
+        voids=counts["void"].n if "void" in counts else 0,
+        gross=sum(row.gross for row in counts.values()),
+        tax=sum(row.tax for row in counts.values()),
+        by_tender=tuple(tenders),
+        by_rate=tuple(rates),
+    )
+
+
+def _with_odd_entries(connection: Connection, till: str, date: str, facts: DayFacts) -> DayFacts:
+    """Return the facts with set-aside, duplicate, written-off and missing receipts counted."""
+    numbers = connection.execute(_NUMBERS, {"till": till, "date": date}).all()
+    missing = {bytes(row.incarnation): int(row.high - row.low) + 1 - row.n for row in numbers}
+    for row in connection.execute(_ODD, {"till": till, "date": date}).all():
+        entry = _entry(bytes(row.payload))
+        if not _belongs(connection, till, date, row, entry, closed=facts.z is not None):
+            continue
+        if row.kind == "aside" and missing.get(bytes(row.incarnation), 0) > 0:
+            missing[bytes(row.incarnation)] -= 1
+        if row.action is None and row.kind == "aside":
+            facts = replace(facts, aside=facts.aside + 1)
+        elif row.action is None:
+            facts = replace(facts, duplicates=facts.duplicates + 1)
+        elif isinstance(entry, Receipt):
+            facts = replace(facts, written_off=add(facts.written_off, receipt_sums(entry)))
+        else:
+            facts = replace(facts, unreadable_written_off=facts.unreadable_written_off + 1)
+    return replace(facts, missing=sum(missing.values()))
+
+
+def _entry(payload: bytes) -> Entry | None:
+    try:
+        return decode_entry(payload)
+    except msgspec.DecodeError:
+        return None
+
+
+def _belongs(
+    connection: Connection, till: str, date: str, row: Row[Any], entry: Entry | None, *, closed: bool
+) -> bool:
+    """Return whether an entry belongs to a date; one that can't be read, to the Z that followed it."""
+    if isinstance(entry, Receipt | DayClosed | DayOpened) and len(entry.business_date) == 10:
+        return entry.business_date == date
+    following: str | None = connection.execute(
+        _NEXT_Z, {"till": till, "incarnation": row.incarnation, "seq": row.seq}
+    ).scalar()
+    return following == date or (following is None and not closed)
+
+
+def receipt_sums(receipt: Receipt) -> Sums:
+    """Return the sums of one receipt, as its own header, lines and payments say."""
+    tenders: dict[str, int] = {}
+    for payment in receipt.payments:
+        tenders[payment.tender] = tenders.get(payment.tender, 0) + payment.amount
+    rates: dict[int, tuple[int, int]] = {}
+    for line in receipt.lines:
+        gross, tax = rates.get(line.tax_rate_bp, (0, 0))
+        rates[line.tax_rate_bp] = (gross + line.amount, tax + line.tax)
+    return Sums(
+        sales=int(receipt.kind == "sale"),
+        refunds=int(receipt.kind == "refund"),
+        voids=int(receipt.kind == "void"),
+        gross=receipt.gross,
+        tax=receipt.tax,
+        by_tender=tuple(sorted(tenders.items())),
+        by_rate=tuple(sorted((rate, gross, tax) for rate, (gross, tax) in rates.items())),
+    )
