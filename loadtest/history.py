@@ -35,7 +35,7 @@ class History:
         self._descriptor, self.worker = _create(folder, worker)
         self._n = 0
         self._ended = False
-        self._write("start", at_ms=now_ms())
+        self._mark("start")
 
     def invoke(
         self,
@@ -48,35 +48,46 @@ class History:
         edited: bool = False,
     ) -> int:
         """Write that an operation is about to be sent and return the line's number. `asked` is its content."""
-        more: dict[str, Any] = dict(asked)
+        line = {
+            "worker": self.worker, "n": 0, "type": "invoke", "f": f, "op_id": op_id, "till": till,
+            "at_ms": now_ms(), **asked,
+        }  # fmt: skip
         if repeat:
-            more["repeat"] = True
+            line["repeat"] = True
         if edited:
-            more["edited"] = True
-        return self._write("invoke", f=f, op_id=op_id, till=till, at_ms=now_ms(), **more)
+            line["edited"] = True
+        return self._write(line)
 
     def complete(
         self, type_: str, *, of: int, f: str, op_id: str, till: str, ms: float, more: Mapping[str, Any]
     ) -> None:
         """Write how the invoke on line `of` ended: ok, fail or info; `ms` counts from the intended start."""
-        self._write(type_, f=f, op_id=op_id, till=till, at_ms=now_ms(), of=of, ms=round(ms, 3), **more)
+        line = {
+            "worker": self.worker, "n": 0, "type": type_, "f": f, "op_id": op_id, "till": till,
+            "at_ms": now_ms(), "of": of, "ms": round(ms, 3), **more,
+        }  # fmt: skip
+        self._write(line)
 
     def end(self) -> None:
         """Write the end line and close the file; later calls change nothing."""
         if not self._ended:
-            self._write("end", at_ms=now_ms())
+            self._mark("end")
             self._ended = True
             os.close(self._descriptor)
 
-    def _write(self, type_: str, **fields: Any) -> int:
+    def _write(self, line: dict[str, Any]) -> int:
+        """Number a line and hand it to the operating system."""
         assert not self._ended, "a line after the end"
-        n = self._n
+        line["n"] = n = self._n
         self._n = n + 1
-        line = _encode({"worker": self.worker, "n": n, "type": type_, **fields}) + b"\n"
-        written = os.write(self._descriptor, line)
-        if written != len(line):
-            raise OSError(f"history {self.worker}: only {written} of {len(line)} bytes written")
+        encoded = _encode(line) + b"\n"
+        written = os.write(self._descriptor, encoded)
+        if written != len(encoded):
+            raise OSError(f"history {self.worker}: only {written} of {len(encoded)} bytes written")
         return n
+
+    def _mark(self, type_: str) -> None:
+        self._write({"worker": self.worker, "n": 0, "type": type_, "at_ms": now_ms()})
 
 
 def _create(folder: Path, worker: str) -> tuple[int, str]:

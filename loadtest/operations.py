@@ -21,6 +21,7 @@ from loadtest.latency import Samples
 from loadtest.outcomes import NO_SESSION, Outcome, Reply, outcome_of, outcome_of_repeat
 
 _encode = msgspec.json.Encoder().encode
+_decode_answer = msgspec.json.Decoder(dict[str, Any]).decode
 EXPIRY_MARGIN_S = 5.0
 REPEAT_FIRST_S = 0.5
 REPEAT_LONGEST_S = 4.0
@@ -193,7 +194,7 @@ def _completion(reply: Reply, *, repeat: bool) -> Completion:
     if outcome.type != "ok":
         return Completion(outcome=outcome)
     try:
-        answer = msgspec.json.decode(reply.body, type=dict[str, Any])
+        answer = _decode_answer(reply.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Completion(outcome=Outcome(type="info", code="unreadable"))
     return Completion(outcome=outcome, answer=answer)

@@ -42,13 +42,16 @@ class Outcome:
     code: str = ""
 
 
+OK = Outcome(type="ok")
+
+
 def outcome_of(reply: Reply) -> Outcome:
     """Return what a reply says about its operation."""
+    if 200 <= reply.status < 300 and not reply.error:
+        return OK
     if reply.status == 0:
         nothing_sent = reply.error in (REFUSED, NO_SESSION)
         return Outcome(type="fail" if nothing_sent else "info", code=reply.error)
-    if 200 <= reply.status < 300 and not reply.error:
-        return Outcome(type="ok")
     if reply.status < 400:
         return Outcome(type="info", code=reply.error or str(reply.status))
     try:
