@@ -167,9 +167,9 @@ def _take(state: DownlinkState) -> DownlinkStep:
     urgent_pos = page.urgent_pos or state.urgent_pos
     if not page.last:
         if page.after is not None:
-            run = replace(run, scan_to=page.scan_to, after=page.after)
+            run = replace(run, scan_to=page.scan_to, after=page.after, pages=run.pages + 1)
         else:
-            run = replace(run, round_from=page.pos, scan_to=None, after=None)
+            run = replace(run, round_from=page.pos, scan_to=None, after=None, pages=run.pages + 1)
         after = replace(state, run=run, page=None, phase=DownPhase.STAGING, urgent_pos=urgent_pos)
         return Step(after, (Stage(run=run, rows=page.rows),))
     apply = Apply(
@@ -272,6 +272,7 @@ def _store_chunk(
         return Step(after, (store,))
     assert state.cursor is not None
     replaced = state.run.replace if state.run is not None else ()
+    pages = state.run.pages if state.run is not None else 0
     if chunk.after is None:
         replaced = (*replaced, chunk.table)
     # All tables are fetched: what came before the load began is of no interest any more.
@@ -282,6 +283,7 @@ def _store_chunk(
         from_pos=state.cursor.pos,
         round_from=loading.start_pos if whole else state.cursor.pos,
         replace=replaced,
+        pages=pages + 1,
     )
     after = replace(state, run=run, loading=loading if loading.tables else None, phase=DownPhase.STAGING)
     return Step(after, (Stage(run=run, rows=chunk.rows),))

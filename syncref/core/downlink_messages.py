@@ -41,6 +41,7 @@ class Run:
     from_pos   the cursor it began at: it is applied only if the cursor still stands there
     round_from where the current round of pages began; `scan_to` and `after` continue it
     replace    tables whose rows are all to be replaced by what is staged, whatever their versions
+    pages      how many times something was staged under it
     """
 
     id: bytes
@@ -50,6 +51,7 @@ class Run:
     scan_to: int | None = None
     after: tuple[str, str] | None = None
     replace: tuple[str, ...] = ()
+    pages: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,10 +279,11 @@ class Apply:
     """End a run in one transaction: what is staged under it, the last page's rows, the cursor.
 
     Nothing when the cursor isn't `expected` any more, or when it is of the run's term and the till's urgent
-    position is higher than `urgent_pos` (a page of another run was newer): ApplyConflicted. No row goes to
-    a lower or equal version, except in tables of `replace`, which hold nothing else afterwards than what
-    came with the run. Then compare each table's digest, set `loaded` when all agree, and answer Applied.
-    A till row newer than a row that replaces it is reported.
+    position is higher than `urgent_pos` (a page of another run was newer), or when what is staged is not
+    this run's `pages` pages (another run dropped them): ApplyConflicted. No row goes to a lower or equal
+    version, except in tables of `replace`, which hold nothing else afterwards than what came with the run.
+    Then compare each table's digest, set `loaded` when all agree, and answer Applied. A till row newer than
+    a row that replaces it is reported.
     """
 
     run: Run
