@@ -135,6 +135,10 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
         """End a request that is under way."""
         self._calls.abort()
 
+    def end(self) -> None:
+        """Drop the connection."""
+        self._calls.close()
+
     def carry_out(self, effect: DownlinkEffect) -> DownlinkEvent | None:
         """Carry an effect out."""
         match effect:

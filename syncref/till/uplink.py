@@ -135,6 +135,10 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         """End a request that is under way."""
         self._calls.abort()
 
+    def end(self) -> None:
+        """Drop the connection."""
+        self._calls.close()
+
     def carry_out(self, effect: UplinkEffect) -> UplinkEvent | None:
         """Carry an effect out."""
         match effect:

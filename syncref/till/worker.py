@@ -90,6 +90,9 @@ class Worker(ABC, Generic[S, V, F]):
     def interrupt(self) -> None:
         """Make a blocking effect end early, if there is one."""
 
+    def end(self) -> None:
+        """Give back what the thread held."""
+
     def stepped(self, state: S) -> None:
         """Look at the state after an event has been dealt with."""
 
@@ -111,6 +114,7 @@ class Worker(ABC, Generic[S, V, F]):
                 _log.error("%s crashed and begins anew", self.name, exc_info=error)
             crashes += 1
             self._stopping.wait(min(_RESTART_DELAY_S_MAX, 0.1 * 2**crashes) * (0.5 + self.draw() / 2))
+        self.end()
 
     def _next(self) -> V | None:
         """Return the next event, or None when the thread is to end."""

@@ -51,7 +51,7 @@ class HeadOffice:
 
     def since(self, pos: int) -> list[FeedRow]:
         """Return the rows that changed from a position on, in the order in which pages bring them."""
-        places = {place for place in self.changes[max(0, pos - 1) :]}
+        places = set(self.changes[max(0, pos - 1) :])
         return [self.row(place) for place in sorted(places, key=lambda p: (p[0], json.dumps(p[1])))]
 
     def live(self, table: str) -> dict[Row, tuple[Row, int]]:
