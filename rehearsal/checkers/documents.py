@@ -36,6 +36,8 @@ def check(case: Case) -> CheckResult:
             )  # fmt: skip
     for receipt in case.journaled():
         _receipt(findings, receipt, sums)
+    for place in ("opening", "server"):
+        _database(findings, case, place, sums)
     edited = _edited(case, sums)
     findings.figures["documents.edited"] = float(edited)
     findings.figures["documents.states_seen"] = float(sum(len(states) for states in seen.values()))
@@ -61,6 +63,29 @@ def _receipt(findings: Findings, receipt: Receipt, sums: dict[tuple[str, str], i
                     "half a document was sold", till=receipt.till, receipt_no=receipt.receipt_no, pair=f"{a}+{b}",
                     a=prices[a], b=prices[b], sum=total,
                 )  # fmt: skip
+
+
+def _database(findings: Findings, case: Case, place: str, sums: dict[tuple[str, str], int]) -> None:
+    """At every instant from which a price of a pair holds, the database has both of them or neither."""
+    wanted = {sku for pair in sums for sku in pair}
+    prices: dict[str, dict[int, int]] = {sku: {} for sku in wanted}
+    for row in case.evidence.rows_if_any(f"{place}/prices.csv"):
+        if row["sku"] in wanted:
+            prices[row["sku"]][int(row["valid_from_ms"])] = int(row["amount"])
+    for (a, b), total in sums.items():
+        for instant in sorted(prices[a].keys() | prices[b].keys()):
+            both = [_at(prices[sku], instant) for sku in (a, b)]
+            if None not in both and sum(filter(None, both)) != total:
+                findings.convict(
+                    "half a document is in a database", where=place, pair=f"{a}+{b}", valid_from_ms=instant,
+                    a=both[0], b=both[1], sum=total,
+                )  # fmt: skip
+
+
+def _at(amounts: dict[int, int], instant: int) -> int | None:
+    """Return the amount in force at an instant; None before the first."""
+    begun = [since for since in amounts if since <= instant]
+    return amounts[max(begun)] if begun else None
 
 
 def _edited(case: Case, sums: dict[tuple[str, str], int]) -> int:

@@ -18,6 +18,7 @@ from rehearsal.checkers.timeline import (
     RowVersion,
     Timeline,
     Values,
+    causes_of_rows,
     opening_rows,
     read_edits,
     text,
@@ -26,6 +27,7 @@ from rehearsal.model import CheckResult
 
 NAME = "edits"
 Final = dict[Key, tuple[int, Values]]
+Causes = dict[tuple[str, Key], str]
 
 
 def final_rows(case: Case, table: str) -> Final:
@@ -43,11 +45,12 @@ def check(case: Case) -> CheckResult:
     edits = read_edits(case)
     _operations(findings, case, edits)
     _answers(findings, edits)
+    causes = causes_of_rows(case)
     for table in TABLES:
         final = final_rows(case, table)
         timeline = Timeline(case, edits, table)
-        _present(findings, table, final, timeline)
-        _untouched(findings, case, table, final, timeline)
+        _present(findings, final, timeline, causes)
+        _untouched(findings, case, final, timeline, causes)
     told = sum(edit.told_ok for edit in edits)
     findings.figures["edits"] = float(told)
     if not told:
@@ -72,7 +75,7 @@ def _operations(findings: Findings, case: Case, edits: tuple[Edit, ...]) -> None
             findings.convict("ok, but no row of it was named", **where)
     for op_id in sorted(kept.keys() - {edit.op_id for edit in edits}):
         if kinds[op_id] in EDIT_KINDS:
-            findings.unexplained("an edit that nobody asked for", op_id=op_id, kind=kinds[op_id])
+            findings.unexplained("an edit that nobody asked for", cause=op_id, op_id=op_id, kind=kinds[op_id])
 
 
 def _answers(findings: Findings, edits: tuple[Edit, ...]) -> None:
@@ -93,7 +96,7 @@ def _answers(findings: Findings, edits: tuple[Edit, ...]) -> None:
                 )  # fmt: skip
 
 
-def _present(findings: Findings, table: str, final: Final, timeline: Timeline) -> None:
+def _present(findings: Findings, final: Final, timeline: Timeline, causes: Causes) -> None:
     """The last version that anybody wrote is what the server has."""
     for key, versions in timeline.by_key.items():
         edited = [row for row in versions if row.op_id]
@@ -101,22 +104,30 @@ def _present(findings: Findings, table: str, final: Final, timeline: Timeline) -
             continue
         last = versions[-1]
         findings.checked += 1
-        where: Where = {"table": table, "key": str(key), "op_id": last.op_id}
+        where: Where = {"table": last.table, "key": str(key), "op_id": last.op_id}
         if key not in final:
-            if last.values is not None:
+            if last.values is not None and (last.table, key) in causes:
+                findings.unexplained("a row was deleted", cause=causes[last.table, key], **where)
+            elif last.values is not None:
                 findings.convict("an edited row is gone", version=last.version, **where)
             continue
-        version, values = final[key]
-        _compare(findings, last, version, values, where)
+        _compare(findings, last, final[key], where, _cause(causes, last.table, key))
 
 
-def _compare(findings: Findings, last: RowVersion, version: int, values: Values, where: Where) -> None:
+def _cause(causes: Causes, table: str, key: Key) -> str:
+    return causes.get((table, key)) or f"{table} {key}"
+
+
+def _compare(findings: Findings, last: RowVersion, found: tuple[int, Values], where: Where, cause: str) -> None:
+    version, values = found
     if version < last.version:
         findings.convict(
             "an edit is missing: an older version is there", version=last.version, found=version, **where
         )
     elif version > last.version:
-        findings.unexplained("a later version that nobody wrote", version=last.version, found=version, **where)
+        findings.unexplained(
+            "a later version that nobody wrote", cause=cause, version=last.version, found=version, **where
+        )
     elif last.values is None:
         findings.convict("a deleted row is there", version=version, **where)
     else:
@@ -124,8 +135,9 @@ def _compare(findings: Findings, last: RowVersion, version: int, values: Values,
             findings.differ(f"{name} is not what was asked for", value, values[name], **where)
 
 
-def _untouched(findings: Findings, case: Case, table: str, final: Final, timeline: Timeline) -> None:
+def _untouched(findings: Findings, case: Case, final: Final, timeline: Timeline, causes: Causes) -> None:
     """Rows without an edit are as they were imported, and no others have come."""
+    table = timeline.table
     if not case.evidence.has(f"opening/{TABLES[table][0]}.csv"):
         return
     edited = {key for key, versions in timeline.by_key.items() if any(row.op_id for row in versions)}
@@ -137,11 +149,13 @@ def _untouched(findings: Findings, case: Case, table: str, final: Final, timelin
         findings.checked += 1
         where: Where = {"table": table, "key": str(row.key)}
         if row.key not in final:
-            findings.unexplained("an imported row is gone without an edit", **where)
+            findings.unexplained(
+                "an imported row is gone without an edit", cause=_cause(causes, table, row.key), **where
+            )
         elif final[row.key] != (row.version, row.values):
             findings.unexplained(
-                "an imported row changed without an edit", expected=str((row.version, row.values)),
-                found=str(final[row.key]), **where,
+                "an imported row changed without an edit", cause=_cause(causes, table, row.key),
+                expected=str((row.version, row.values)), found=str(final[row.key]), **where,
             )  # fmt: skip
     for key in sorted(final.keys() - seen.keys() - edited):
-        findings.unexplained("a row that nobody made", table=table, key=str(key))
+        findings.unexplained("a row that nobody made", cause=_cause(causes, table, key), table=table, key=str(key))

@@ -27,7 +27,7 @@ class Findings:
         self.figures: dict[str, float] = {}
         self._convictions: list[dict[str, str]] = []
         self._doubts: list[dict[str, str]] = []
-        self._unexplained: list[tuple[str, dict[str, Value]]] = []
+        self._unexplained: list[tuple[str, str, Where]] = []
 
     def convict(self, what: str, **where: Value) -> None:
         """Record a contradiction between witnesses, or of a rule."""
@@ -37,9 +37,12 @@ class Findings:
         """Record something that can't be judged."""
         self._doubts.append(_row(Verdict.UNKNOWN, what, where))
 
-    def unexplained(self, what: str, **where: Value) -> None:
-        """Record an effect that nobody asked for: a lie, unless a lost line of history explains it."""
-        self._unexplained.append((what, where))
+    def unexplained(self, what: str, *, cause: str, **where: Value) -> None:
+        """Record an effect that nobody asked for: a lie, unless a lost line of history explains it.
+
+        Effects with one `cause` would be explained by one line.
+        """
+        self._unexplained.append((cause, what, where))
 
     def differ(self, what: str, expected: object, found: object, **where: Value) -> bool:
         """Convict when two values differ; say whether they did."""
@@ -55,9 +58,10 @@ class Findings:
         return not (self._convictions or self._doubts or self._unexplained)
 
     def result(self, acquittal: str, *, missing_lines: int | None = 0) -> CheckResult:
-        """Return the answer. `missing_lines` of history may explain as many unexplained effects."""
-        lost = missing_lines is None or 0 < len(self._unexplained) <= missing_lines
-        for what, where in self._unexplained:
+        """Return the answer. `missing_lines` of history may explain as many causes (None: any number)."""
+        causes = {cause for cause, _, _ in self._unexplained}
+        lost = missing_lines is None or len(causes) <= missing_lines
+        for _, what, where in self._unexplained:
             if lost:
                 self.doubt(f"{what} (or its line of history is lost)", **where)
             else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.findings import Findings, Where
 from rehearsal.checkers.payload import Line, Receipt
-from rehearsal.checkers.timeline import STD, Key, RowVersion, Timeline, read_edits
+from rehearsal.checkers.timeline import STD, Key, RowVersion, Timeline, causes_of_rows, read_edits
 from rehearsal.checkers.windows import Windows
 from rehearsal.model import CheckResult
 
@@ -40,8 +40,13 @@ class Law:
         self.prices = Timeline(case, edits, "price")
         self.products = Timeline(case, edits, "product")
         self.rates = Timeline(case, edits, "tax_rate")
+        self._causes = {(table, key[0]): op_id for (table, key), op_id in causes_of_rows(case).items()}
         self._windows = Windows(case.meta)
         self._bound_ms = round(case.meta.stale_bound_s * 1000)
+
+    def cause(self, table: str, first: str) -> str:
+        """Return an operation that nobody asked for and that wrote a row of this product or code; else nothing."""
+        return self._causes.get((table, first), "")
 
     def must_know(self, row: RowVersion, moment: Moment) -> bool:
         """Say whether a till had the time, free of faults, to learn of an edit before a sale was asked for."""
@@ -146,7 +151,8 @@ def _line(findings: Findings, memory: Memory, receipt: Receipt, line: Line, mome
         row for row in rows if row.version == line.price_version and row.values == {"amount": str(line.unit_price)}
     ]
     if not fitting:
-        findings.unexplained("a price that nobody set", **where)
+        cause = law.cause("price", line.sku) or f"price {line.sku} {line.price_version} {line.unit_price}"
+        findings.unexplained("a price that nobody set", cause=cause, **where)
     else:
         objections = [(row, _objection(law, row, moment)) for row in fitting]
         legal = [row for row, objection in objections if not objection]
@@ -178,7 +184,8 @@ def _tax(findings: Findings, law: Law, line: Line, moment: Moment, where: Where)
     """The product was for sale, and its rate is one that the till may have had."""
     products = law.products.by_key.get((line.sku,), [])
     if not products:
-        findings.unexplained("a product that nobody made", **where)
+        cause = law.cause("product", line.sku) or f"product {line.sku}"
+        findings.unexplained("a product that nobody made", cause=cause, **where)
         return
     sold = [row.values for row in law.possible(products, moment) if row.values and row.values.get("active") != "0"]
     if not sold:
@@ -191,6 +198,13 @@ def _tax(findings: Findings, law: Law, line: Line, moment: Moment, where: Where)
         if row.values
     }
     if line.tax_rate_bp not in rates:
+        codes = [values["tax_code"] for values in sold]
+        suspects = [law.cause("product", line.sku), *(law.cause("tax_rate", code) for code in codes)]
+        cause = next(filter(None, suspects), f"rate {line.sku} {line.tax_rate_bp}")
         findings.unexplained(
-            "a tax rate that was not in force", rate=line.tax_rate_bp, legal=str(sorted(rates)), **where
+            "a tax rate that was not in force",
+            cause=cause,
+            rate=line.tax_rate_bp,
+            legal=str(sorted(rates)),
+            **where,
         )

@@ -158,7 +158,11 @@ def _invented(
     for op_id in sorted((tills.keys() | server.keys()) - case.history.of(RECEIPT_KINDS).keys()):
         receipt = (tills.get(op_id) or server[op_id])[0]
         findings.unexplained(
-            "a receipt that nobody asked for", op_id=op_id, till=receipt.till, receipt_no=receipt.receipt_no
+            "a receipt that nobody asked for",
+            cause=op_id,
+            op_id=op_id,
+            till=receipt.till,
+            receipt_no=receipt.receipt_no,
         )
 
 

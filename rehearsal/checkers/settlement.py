@@ -47,9 +47,9 @@ class Totals:
             self.rates[line.tax_rate_bp][0] += line.amount
             self.rates[line.tax_rate_bp][1] += line.tax
 
-    def sums(self) -> dict[str, Any]:
-        """Return what two witnesses of a date must agree on."""
-        tenders = {tender: amount for tender, amount in sorted(self.tenders.items()) if amount}
+    def sums(self, *, zeros: bool = False) -> dict[str, Any]:
+        """Return what two witnesses of a date must agree on; `zeros`: with tenders that came to nothing."""
+        tenders = {tender: amount for tender, amount in sorted(self.tenders.items()) if amount or zeros}
         return {"receipts": self.receipts, "gross": self.gross, "tax": self.tax, "tenders": tenders}
 
     def rate_sums(self) -> dict[int, tuple[int, int]]:
@@ -165,11 +165,13 @@ def _z_reports(findings: Findings, case: Case, expected: set[Day]) -> None:
         found.add(day)
         _one_z(findings, z, before, where)
         stated: dict[str, Any] = {"receipts": z.sales + z.refunds + z.voids, "gross": z.gross, "tax": z.tax}
-        stated["tenders"] = {tender: amount for tender, amount in sorted(z.by_tender.items()) if amount}
+        stated["tenders"] = dict(sorted(z.by_tender.items()))
         for place, rows in (("z rows of the till", listed), ("z rows of the server", served)):
             if place.endswith("server") and not case.evidence.has("server/z.csv"):
                 continue
-            findings.differ(f"{place} against the Z entry", stated, rows.get(day, Totals()).sums(), **where)
+            findings.differ(
+                f"{place} against the Z entry", stated, rows.get(day, Totals()).sums(zeros=True), **where
+            )
     for till, date in sorted(expected - found):
         findings.convict("a Z report is missing", till=till, date=date)
     for till, date in sorted(listed.keys() - found):

@@ -10,8 +10,7 @@ from collections import Counter
 
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.findings import Findings
-from rehearsal.checkers.history import EDIT_KINDS
-from rehearsal.checkers.timeline import Edit, read_edits
+from rehearsal.checkers.timeline import Edit, read_edits, strange_operations
 from rehearsal.model import CheckResult
 
 NAME = "stock"
@@ -26,36 +25,38 @@ def check(case: Case) -> CheckResult:
     """Judge the stock of every product."""
     findings = Findings(NAME)
     edits = read_edits(case)
+    strange = min(strange_operations(case), default="")
     expected = _stock(case, "opening/stock.csv")
     for edit in edits:
         if edit.happened and edit.kind in SIGN:
             for line in (edit.attempts[0].asked.get("doc") or {}).get("lines", ()):
                 expected[str(line["sku"])] += SIGN[edit.kind] * int(line["qty"])
-    _counted(findings, case, edits, expected)
+    _counted(findings, case, edits, expected, strange)
     unposted = {(receipt.till, receipt.op_id) for receipt in case.server.receipts if not receipt.counts}
     for receipt in case.on_tills:
         if (receipt.till, receipt.op_id) not in unposted:
             for sold in receipt.lines:
                 expected[sold.sku] -= sold.qty
-    asked = case.history.of(EDIT_KINDS)
-    strange = [row["op_id"] for row in case.evidence.rows("server/edits.csv") if row["op_id"] not in asked]
     places = [("server", _stock(case, "server/stock.csv"))]
     places += [(f"till {till}", _stock(case, f"tills/{till}/stock.csv")) for till in case.till_names]
     for place, found in places:
         for sku in sorted(expected.keys() | found.keys()):
             findings.checked += 1
             if expected[sku] != found[sku]:
-                blame = findings.unexplained if strange else findings.convict
-                blame("stock is not the sum of its movements", where=place, sku=sku, expected=expected[sku],
-                      found=found[sku])  # fmt: skip
+                findings.unexplained(
+                    "stock is not the sum of its movements", cause=strange or sku, where=place, sku=sku,
+                    expected=expected[sku], found=found[sku],
+                )  # fmt: skip
     many = len(places) - 1
     return findings.result(
         f"stock of {len(expected)} products is the sum of its movements, on the server and {many} tills",
-        missing_lines=None if strange and case.history.missing else case.history.missing,
+        missing_lines=case.history.missing if strange else 0,
     )
 
 
-def _counted(findings: Findings, case: Case, edits: tuple[Edit, ...], expected: Counter[str]) -> None:
+def _counted(
+    findings: Findings, case: Case, edits: tuple[Edit, ...], expected: Counter[str], strange: str
+) -> None:
     """A count sets the stock; the server notes by how much, which only it can know."""
     noted = {(row["doc_no"], row["sku"]): row for row in case.evidence.rows_if_any("server/stock_counts.csv")}
     for edit in edits:
@@ -73,4 +74,4 @@ def _counted(findings: Findings, case: Case, edits: tuple[Edit, ...], expected: 
             else:
                 expected[str(line["sku"])] += int(row["delta"])
     for doc_no, sku in sorted(noted):
-        findings.unexplained("a count that nobody made", doc_no=doc_no, sku=sku)
+        findings.unexplained("a count that nobody made", cause=strange or doc_no, doc_no=doc_no, sku=sku)

@@ -132,6 +132,24 @@ def read_edits(case: Case) -> tuple[Edit, ...]:
     return tuple(edits)
 
 
+def strange_operations(case: Case) -> dict[str, tuple[tuple[str, Key, int], ...]]:
+    """Return the operations that the server keeps and no clerk asked for, with the row versions they name."""
+    asked = case.history.of(EDIT_KINDS)
+    return {
+        op_id: tuple(
+            (str(row["table"]), tuple(map(text, row["key"])), int(row["version"]))
+            for row in result.get("rows") or ()
+        )
+        for op_id, (_, result) in _recorded(case).items()
+        if op_id not in asked
+    }
+
+
+def causes_of_rows(case: Case) -> dict[tuple[str, Key], str]:
+    """Return (table, key) → the strange operation that may have written it."""
+    return {(table, key): op_id for op_id, rows in strange_operations(case).items() for table, key, _ in rows}
+
+
 def opening_rows(case: Case, table: str) -> Iterator[RowVersion]:
     """Yield the rows as they were imported: version 1 unless the file says otherwise."""
     file, key_names, names = TABLES[table]
@@ -152,6 +170,7 @@ class Timeline:
     """The versions of one table's rows, each key's in order of version."""
 
     def __init__(self, case: Case, edits: tuple[Edit, ...], table: str) -> None:
+        self.table = table
         self.by_key: dict[Key, list[RowVersion]] = defaultdict(list)
         for row in opening_rows(case, table):
             self.by_key[row.key].append(row)

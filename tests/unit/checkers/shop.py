@@ -78,6 +78,7 @@ class Shop:
     samples: list[Row] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     count: int = 0
+    sealed: bool = False
 
     # -- history ---------------------------------------------------------------------------------
     def say(self, worker: str, **what: Any) -> int:
@@ -99,6 +100,12 @@ class Shop:
         asked = next(line for line in self.history if line["worker"] == worker and line["n"] == of)
         same = {name: asked[name] for name in ("f", "op_id", "till")}
         self.say(worker, type=kind, of=of, ms=40.0, **same, **extra)
+
+    def answer_to(self, asked: Row) -> Row:
+        """The completion of an invoke."""
+        return next(
+            line for line in self.history if line.get("of") == asked["n"] and line["worker"] == asked["worker"]
+        )
 
     def op(self) -> str:
         self.count += 1
@@ -435,6 +442,23 @@ class Shop:
         self.files[f"{folder}/prices.csv"] = self.price_rows()
         self.files[f"{folder}/stock.csv"] = [{**row, "version": 7} for row in self.stock_rows()]
 
+    def report(self, state: str) -> list[Row]:
+        """The server's settlement of every date that has a receipt, whether it is closed or not."""
+        rows: list[Row] = []
+        for name, till in self.tills.items():
+            receipts = [entry for entry in till.entries if entry[0] == "r"]
+            for date in sorted({entry[4] for entry in receipts}):
+                ours = [entry for entry in receipts if entry[4] == date]
+                head = {
+                    "till": name, "business_date": date, "receipts": len(ours), "state": state,
+                    "gross": sum(entry[9] for entry in ours), "tax": sum(entry[10] for entry in ours),
+                }  # fmt: skip
+                paid = [payment for entry in ours for payment in entry[8]]
+                for tender in sorted({tender for tender, _ in paid}):
+                    amount = sum(amount for name, amount in paid if name == tender)
+                    rows.append({**head, "tender": tender, "amount": amount})
+        return rows
+
     def _latency(self, till: str) -> Row:
         """One row: what the history says of a till's first attempts."""
         first = {
@@ -475,18 +499,19 @@ class Shop:
             "pairs": [list(PAIR)],
         }  # fmt: skip
 
-    def write(self, folder: Path, *, sealed: bool = True) -> Path:
-        """Write the evidence folder; sealed: with the digests of its files."""
+    def write(self, folder: Path) -> Path:
+        """Write the evidence folder, with the digests of its files unless they are sealed already."""
         for name, rows in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS.get(name.split("/")[-1][:-4]) or list(rows[0]))
+                columns = COLUMNS.get(name.split("/")[-1][:-4], [])
+                writer = csv.DictWriter(file, list(rows[0]) if rows else columns)
                 writer.writeheader()
                 writer.writerows(rows)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.history))
-        if sealed:
+        if not self.sealed:
             self.meta["digests"] = {
                 path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
                 for path in sorted(folder.rglob("*"))
