@@ -38,7 +38,7 @@ from psycopg2 import sql
 
 from chaos.caps.base import Capper, Counters
 from chaos.caps.detect import detect
-from chaos.errors import ChaosError, NodeUnknown, StepFailed
+from chaos.errors import CannotRun, ChaosError, NodeUnknown, StepFailed
 from chaos.fleet import postgres, rundir, smalldisk
 from chaos.fleet.health import healthy, plain_dsn
 from chaos.fleet.links import Link
@@ -75,7 +75,11 @@ class ProcessFleet:
         self.work = rundir.make()
         self._record = rundir.Record(lab=(os.getpid(), identity(os.getpid())))
         self._record.write(self.work)
-        self._warden = Wardship(self.work, self.logs / "warden.log")
+        try:
+            self._warden = Wardship(self.work, self.logs / "warden.log")
+        except CannotRun:
+            rundir.clean(self.work)
+            raise
         self._record.warden = (self._warden.pid, identity(self._warden.pid))
         self._record.write(self.work)
         self._ports = Ports()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import chaos
-from chaos.errors import NodeFailed, WardenLost
+from chaos.errors import CannotRun, NodeFailed, WardenLost
 
 ANSWER_S = 30.0
 FAREWELL_S = 30.0
@@ -43,26 +43,23 @@ class Wardship:
         self._socket = ours
         root = str(Path(chaos.__file__).parent.parent)
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "chaos.fleet.warden",
-                    "--fd",
-                    str(theirs.fileno()),
-                    "--folder",
-                    str(folder),
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                cwd="/",
-            )
-        theirs.close()
+        try:
+            with log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "chaos.fleet.warden", f"--fd={theirs.fileno()}", f"--folder={folder}"],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                    cwd="/",
+                )
+        except OSError as error:
+            ours.close()
+            raise CannotRun(f"the fleet's warden process can't be started: {error}") from error
+        finally:
+            theirs.close()
         self.pid = self._process.pid
         self._reader = threading.Thread(target=self._read, name="warden", daemon=True)
         self._reader.start()

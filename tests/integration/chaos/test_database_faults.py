@@ -71,9 +71,7 @@ def test_a_slow_clerk_whom_nobody_overtakes_did_not_bite(shop: tuple[Context, st
     assert (bite.bit, healed.ok) == (False, True)
 
 
-def test_a_slow_clerk_who_writes_nothing_is_a_mistake_of_the_plan(
-    shop: tuple[Context, str], tmp_path: Path
-) -> None:
+def test_a_slow_clerk_who_writes_nothing_is_a_mistake_of_the_plan(shop: tuple[Context, str]) -> None:
     """The fault says so instead of holding an empty transaction."""
     context, dsn = shop
     plan = SlowClerkPlan(dsn=dsn, statements=("SELECT 1",))

@@ -18,7 +18,7 @@ from chaos.fleet import postgres
 from chaos.fleet.health import plain_dsn
 from chaos.fleet.plan import NodePlan, Step
 from chaos.fleet.process import ProcessFleet
-from tests.integration.chaos.conftest import toy, until
+from tests.integration.chaos.conftest import FREE, toy, until
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 STUBBORN = (
@@ -69,8 +69,8 @@ def test_a_node_that_never_answers_fails_at_its_deadline(fleet: ProcessFleet) ->
 
 def test_a_program_that_is_not_there_is_named(fleet: ProcessFleet) -> None:
     """The error names node and program."""
-    with pytest.raises(NodeFailed, match=r"T01 could not be started: No such file.*no-such-till"):
-        fleet.stage(NodePlan(name="T01", argv=("no-such-till", "--config", "x")))
+    with pytest.raises(NodeFailed, match=r"T01 could not be started: No such file.*/no/such/till"):
+        fleet.stage(NodePlan(name="T01", argv=("/no/such/till", "--config", "x")))
 
 
 def test_a_node_that_crashes_is_an_end_that_nobody_asked_for(fleet: ProcessFleet) -> None:
@@ -155,3 +155,13 @@ def test_a_toxiproxy_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("TILLPROOF_TOXIPROXY", raising=False)
     with pytest.raises(CannotRun, match="no toxiproxy-server on PATH"):
         ProcessFleet(run_dir=tmp_path, engine="toxiproxy")
+
+
+def test_a_lab_without_a_warden_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When not even the warden can be started, the error says so and the temporary folder is gone."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    monkeypatch.setattr("chaos.fleet.rundir.passable", lambda folder: True)
+    with pytest.raises(CannotRun, match="warden process can't be started"):
+        ProcessFleet(run_dir=tmp_path / "run", capper=FREE, engine="builtin")
+    assert list(tmp_path.glob("tillproof-*-*")) == []
