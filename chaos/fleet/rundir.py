@@ -52,7 +52,7 @@ def make(roots: Iterable[Path] = ()) -> Path:
 
     The first root in which the database account can reach it: TMPDIR, then the system's own places.
     """
-    choices = [*roots, Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/tmp")]  # noqa: S108 - fall-backs
+    choices = [*roots, *places()]
     for root in choices:
         if os.access(root, os.W_OK) and (os.getuid() != 0 or passable(root)):
             folder = Path(tempfile.mkdtemp(prefix=prefix(), dir=root)).resolve()
@@ -61,6 +61,12 @@ def make(roots: Iterable[Path] = ()) -> Path:
     raise CannotRun(
         f"no folder for temporary data that another account can reach among {', '.join(map(str, choices))}"
     )
+
+
+def places() -> list[Path]:
+    """Return where working folders may lie, the best first."""
+    found = (Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/tmp"))  # noqa: S108 - fall-backs
+    return list(dict.fromkeys(found))
 
 
 def passable(folder: Path) -> bool:
@@ -124,9 +130,10 @@ def alive(pair: object) -> bool:
 
 
 def sweep(root: Path | None = None) -> list[Path]:
-    """Clean up after this user's dead labs below the temporary folder; return the folders removed."""
+    """Clean up after this user's dead labs below `root` or wherever they may lie; return the folders removed."""
     removed = []
-    for folder in sorted((root or Path(tempfile.gettempdir())).glob(prefix() + "*")):
+    roots = places() if root is None else [root]
+    for folder in sorted(folder for place in roots for folder in place.glob(prefix() + "*")):
         try:
             if folder.stat().st_uid != os.getuid():
                 continue

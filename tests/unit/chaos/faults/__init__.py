@@ -1,0 +1,1 @@
+"""Twin tests: one per fault."""

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from chaos.faults.latency import Latency, LatencyParameters
+from tests.unit.chaos.faults.shop import context_of, shop_of, suffered
+
+LATE = LatencyParameters(latency_ms=300, jitter_ms=50)
+
+
+def test_it_bites_a_till_that_uses_the_link() -> None:
+    """A request was late, and the till's bytes went through."""
+    shop = shop_of()
+    bite, healed = suffered(context_of(shop), Latency(("T01",), LATE))
+    assert (bite.bit, healed.ok) == (True, True)
+    assert "301 ms" in bite.text
+
+
+def test_it_does_not_bite_an_unused_link() -> None:
+    """The toxic acts, but nobody is there to feel it."""
+    shop = shop_of()
+    shop.tills["T01"].detour = True
+    bite, _ = suffered(context_of(shop), Latency(("T01",), LATE))
+    assert bite.bit is False
+    assert "sent nothing" in bite.text
+
+
+def test_a_request_that_was_not_late_refutes_it() -> None:
+    """A toxic that does nothing is found out."""
+    shop = shop_of()
+    shop.wires["T01"].delay_ms = lambda: 1.0  # type: ignore[method-assign]
+    assert suffered(context_of(shop), Latency(("T01",), LATE))[0].bit is False
+
+
+def test_a_proxy_server_that_counts_nothing_proves_nothing() -> None:
+    """Without counts it can't be told whether the till used the link."""
+    shop = shop_of()
+    shop.wires["T01"].bytes = None
+    assert suffered(context_of(shop), Latency(("T01",), LATE))[0].bit is None

@@ -1,0 +1,89 @@
+"""Working folders, their records and ports: what a dead lab leaves is found, and nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from chaos.errors import CannotRun
+from chaos.fleet import ports, rundir
+from chaos.fleet.ports import Ports
+from chaos.fleet.processes import identity
+
+DEAD = (2**22 + 1, "1")  # above the highest process id
+
+
+def folder_of(root: Path, lab: tuple[int, str | None], **more: object) -> Path:
+    """Make a working folder with a record."""
+    folder = root / (rundir.prefix() + "x" + str(len(list(root.iterdir()))))
+    folder.mkdir()
+    (folder / rundir.RECORD).write_text(
+        json.dumps({"lab": lab, "warden": DEAD, "groups": [], "mounts": [], **more})
+    )
+    return folder
+
+
+def test_only_the_folders_of_dead_labs_are_swept(tmp_path: Path) -> None:
+    """A living lab's, a foreign one and one without a record stay."""
+    dead = folder_of(tmp_path, DEAD)
+    reused = folder_of(tmp_path, (os.getpid(), "not when we began"))
+    alive = folder_of(tmp_path, (os.getpid(), identity(os.getpid())))
+    guarded = folder_of(tmp_path, DEAD, warden=(os.getpid(), identity(os.getpid())))
+    bare = tmp_path / (rundir.prefix() + "bare")
+    bare.mkdir()
+    assert set(rundir.sweep(tmp_path)) == {dead, reused}
+    assert sorted(path for path in tmp_path.iterdir()) == sorted([alive, guarded, bare])
+
+
+def test_a_dead_labs_groups_are_removed(tmp_path: Path) -> None:
+    """Empty control groups are folders; one that is gone already is no error."""
+    group = tmp_path / "group"
+    group.mkdir()
+    folder_of(tmp_path, DEAD, groups=[str(group), str(tmp_path / "gone")])
+    rundir.sweep(tmp_path)
+    assert not group.exists()
+
+
+def test_a_working_folder_is_made_where_another_account_can_reach_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root the first passable root is taken; without any the error lists them."""
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(rundir, "passable", lambda folder: folder == tmp_path / "open")
+    for name in ("closed", "open"):
+        (tmp_path / name).mkdir()
+    made = rundir.make([tmp_path / "closed", tmp_path / "open"])
+    assert made.parent == (tmp_path / "open").resolve()
+    assert made.stat().st_mode & 0o777 == 0o711
+    monkeypatch.setattr(rundir, "passable", lambda folder: False)
+    with pytest.raises(CannotRun, match="that another account can reach"):
+        rundir.make()
+
+
+def test_two_labs_never_share_a_port(tmp_path: Path) -> None:
+    """A name keeps its port; a port that another lab holds, or a stranger listens on, is not given."""
+    first, second = Ports(tmp_path), Ports(tmp_path)
+    mine = {first.of(f"T{n:02}") for n in range(30)}
+    others = {second.of(f"T{n:02}") for n in range(30)}
+    assert len(mine) == len(others) == 30
+    assert not mine & others
+    assert first.of("T00") in mine
+    first.close()
+    second.close()
+
+
+def test_a_port_in_use_is_not_free() -> None:
+    """Whoever listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert not ports.free(taken.getsockname()[1])
+
+
+def test_ports_run_out_with_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of searching for ever."""
+    monkeypatch.setattr(ports, "free", lambda port: False)
+    with pytest.raises(CannotRun, match="no free port found"):
+        Ports(tmp_path).of("T01")
