@@ -105,6 +105,24 @@ SUBJECT = {
 }
 
 
+PROMISE = {
+    "receipts": "No sale that a cashier was told is done is lost or doubled, none is invented, no number repeats.",
+    "money": "Every amount, tax and payment is right to the cent, on the till and on the server.",
+    "settlement": "The server's settlement and each till's Z report add up to the receipts.",
+    "masters": "At the end every till holds what the back office has; while online it is never older than its bound.",
+    "documents": "No till ever shows a document half applied.",
+    "edits": "What the back office confirmed is there at the end.",
+    "prices": "Every line was sold at a price that was right on that till at that moment.",
+    "stock": "Stock follows from what was received, returned, counted and sold.",
+    "chain": "The server holds, byte by byte, what the tills wrote.",
+    "drain": "When the faults are gone the system comes to rest by itself.",
+    "experience": "Cashiers do not feel the sync beyond the thresholds.",
+    "offline": "A till that is cut off goes on selling, and catches up.",
+    "hardware": "All of that within the memory and processor of the tills' hardware.",
+    "failover": "The other server takes over, and the old one can do no harm.",
+}
+
+
 def next_steps(record: RunRecord) -> tuple[str, ...]:
     """Return what to do next, most urgent first."""
     judged = record.judgement

@@ -11,6 +11,7 @@ _SAYS = {
     "sale.max": "Sale: the slowest",
     "sale.quiet.p99": "Sale outside fault windows: 99 of 100 within",
     "sale.window.p99": "Sale: 99 of 100 within, worst ten seconds of the worst till",
+    "sale.fault.p99": "Sale within fault windows: 99 of 100 within",
     "sale.refused": "Sales refused",
     "sale.unknown": "Sales whose outcome the cashier did not learn at once",
     "sync.lag.p99": "Sale on the server after the till's commit: 99 of 100 within",
@@ -31,6 +32,8 @@ def unit(name: str) -> str:
     """Return a figure's unit: ms, s, MiB, %, 1/s, or nothing for a count."""
     if name in FIGURES:
         return _UNIT_OF_KIND[FIGURES[name]]
+    if name.endswith((".p50", ".p99")):
+        return "ms"
     if name.endswith("_per_s"):
         return "1/s"
     return next((said for suffix, said in _UNIT_OF_SUFFIX.items() if name.endswith(suffix)), "")

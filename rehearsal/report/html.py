@@ -16,7 +16,7 @@ from markupsafe import Markup
 from rehearsal.model import CheckResult, Outcome, RunRecord
 from rehearsal.plan.threshold import ThresholdInvalid, parse_threshold
 from rehearsal.report import figures
-from rehearsal.report.advice import SUBJECT, next_steps
+from rehearsal.report.advice import PROMISE, next_steps
 from rehearsal.report.chart import Limit, Points, Series, plot, strip, time_axis
 from rehearsal.report.lanes import fault_bands, fault_lanes, fault_span, stage_bands, stage_lanes
 from rehearsal.report.text import clock, money, number, visible
@@ -43,7 +43,7 @@ def environment() -> jinja2.Environment:
         finalize=lambda value: value if isinstance(value, Markup | int | float) else visible(value),
     )
     made.filters.update(money=money, number=number, clock=clock, cell=partial(visible, longest=CELL_MAX))
-    made.globals.update(says=figures.says, figure=figures.shown, subject=SUBJECT, findings_file=findings_file)
+    made.globals.update(says=figures.says, figure=figures.shown, promise=PROMISE, findings_file=findings_file)
     return made
 
 
