@@ -109,7 +109,7 @@ PROMISE = {
     "receipts": "No sale that a cashier was told is done is lost or doubled, none is invented, no number repeats.",
     "money": "Every amount, tax and payment is right to the cent, on the till and on the server.",
     "settlement": "The server's settlement and each till's Z report add up to the receipts.",
-    "masters": "At the end every till holds what the back office has; while online it is never older than its bound.",
+    "masters": "At the end every till holds what the back office has; online it is never older than its bound.",
     "documents": "No till ever shows a document half applied.",
     "edits": "What the back office confirmed is there at the end.",
     "prices": "Every line was sold at a price that was right on that till at that moment.",
