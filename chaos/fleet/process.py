@@ -29,6 +29,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -296,10 +297,10 @@ class ProcessFleet:
     # end
 
     def close(self) -> None:
-        """End everything, tills first and databases last, and remove the temporary folder."""
-        for name in reversed(list(self._nodes)):
-            with contextlib.suppress(ChaosError):
-                self._nodes[name].stop()
+        """End everything, databases last and the rest side by side, and remove the temporary folder."""
+        for names in ([name for name in self._nodes if name not in self._clusters], list(self._clusters)):
+            with ThreadPoolExecutor(max_workers=8) as pool:
+                list(pool.map(self._stop_if_it_can, reversed(names)))
         self._ports.close()
         if not self._warden.close() or self.work.exists():
             rundir.clean(self.work)
@@ -311,6 +312,12 @@ class ProcessFleet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _stop_if_it_can(self, name: str) -> None:
+        """End a node; one that resists is left to the warden."""
+        if name in self._nodes:
+            with contextlib.suppress(ChaosError):
+                self._nodes[name].stop()
 
     def _node(self, name: str) -> Node:
         if name not in self._nodes:
