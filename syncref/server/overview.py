@@ -75,12 +75,18 @@ class SettlementRow(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
 
 
+def read_role(connection: Connection) -> str:
+    """Return live, standby, or fenced: on another timeline than the term's, or not provisioned."""
+    if connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
+        return "standby"
+    row = read_term(connection)
+    return "live" if row is not None and row.timeline_ok else "fenced"
+
+
 def read_status(connection: Connection, *, till: str | None, lag_alarm_ms: int) -> ServerStatus:
     """Return the status; with `till`, of other tills nothing is told."""
     now_ms = time.time_ns() // 1_000_000
     row = read_term(connection)
-    recovering = connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one()
-    role = "live" if row is not None and row.timeline_ok else "fenced"
     lag = max(0, connection.execute(_LAG, {"now_ms": now_ms}).scalar_one())
     oldest = connection.execute(_OLDEST).scalar_one()
     counts = connection.execute(_COUNTS).one()
@@ -96,7 +102,7 @@ def read_status(connection: Connection, *, till: str | None, lag_alarm_ms: int) 
         if till is None or found.till == till
     ]  # fmt: skip
     return ServerStatus(
-        role="standby" if recovering else role,
+        role=read_role(connection),
         term_n=row.term.n if row else 0,
         term_id=row.term.id.hex() if row else "",
         cluster=row.term.cluster if row else "",

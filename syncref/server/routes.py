@@ -11,7 +11,7 @@ from litestar import MediaType, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from syncref.errors import Busy, Forbidden, RequestInvalid, StaleTerm
 from syncref.server.feed import Ask, Page, compress, encode_page
@@ -30,9 +30,10 @@ from syncref.wire.sync import BODY_BYTES_MAX, CONTENT_TYPE, Ack, Batch, Hello, H
 
 WAIT_MS_MAX = 30_000
 AnyRequest = Request[Any, Any, Any]
-Count = Annotated[int, Parameter(ge=0, lt=1 << 62)]
-Date = Annotated[str, Parameter(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10)]
-TillName = Annotated[str, Parameter(pattern=r"^[A-Z0-9-]{1,16}$", max_length=16)]
+Count = Annotated[int, QueryParameter(ge=0, lt=1 << 62)]
+OptionalCount = Annotated[int | None, QueryParameter(ge=0, lt=1 << 62)]
+Date = Annotated[str | None, QueryParameter(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10)]
+TillName = Annotated[str | None, QueryParameter(pattern=r"^[A-Z0-9-]{1,16}$", max_length=16)]
 _BEARER = [{"bearer": list[str]()}]
 PROBLEMS = {
     status: ResponseSpec(Problem, description=about)
@@ -140,12 +141,12 @@ async def feed(
     *,
     pos: Count,
     term_n: Count = 0,
-    term_id: str = "",
-    scan_to: Count | None = None,
-    after_tbl: str | None = None,
-    after_key: str | None = None,
-    urgent_pos: Count | None = None,
-    wait_ms: Annotated[int, Parameter(ge=0, le=WAIT_MS_MAX)] = 0,
+    term_id: FromQuery[str] = "",
+    scan_to: OptionalCount = None,
+    after_tbl: FromQuery[str | None] = None,
+    after_key: FromQuery[str | None] = None,
+    urgent_pos: OptionalCount = None,
+    wait_ms: Annotated[int, QueryParameter(ge=0, le=WAIT_MS_MAX)] = 0,
 ) -> Response[bytes]:
     """Return the next page of a run. With `wait_ms` an answer without news waits for some, up to that long."""
     worker: Worker = state.worker
@@ -199,9 +200,9 @@ async def _page(worker: Worker, ask: Ask, connection: tuple[str, str, int], wait
 async def load(
     request: AnyRequest,
     state: State,
-    table: str,
-    after: str | None = None,
-    start_pos: Count | None = None,
+    table: FromPath[str],
+    after: FromQuery[str | None] = None,
+    start_pos: OptionalCount = None,
 ) -> Response[bytes]:
     """Return a chunk in key order. The first names start_pos, which the later ones are asked with."""
     worker: Worker = state.worker
@@ -211,7 +212,7 @@ async def load(
 
 @get("/v1/settlement", summary="Settle business dates", security=_BEARER, responses=PROBLEMS)
 async def settlement(
-    request: AnyRequest, state: State, date: Date | None = None, till: TillName | None = None
+    request: AnyRequest, state: State, date: Date = None, till: TillName = None
 ) -> list[SettlementRow]:
     """Return what each till sold per business date, and whether its Z agrees. A till sees only itself."""
     worker: Worker = state.worker

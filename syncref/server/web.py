@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import JSONBody
 from litestar.types import Message, Scope
 from sqlalchemy import Engine
 
@@ -113,7 +114,7 @@ class Desk:
     exclude_from_auth=True,
     responses={401: ResponseSpec(Problem), 429: ResponseSpec(Problem)},
 )
-async def token(data: Credentials, state: State) -> Token:
+async def token(data: JSONBody[Credentials], state: State) -> Token:
     """Exchange a name and a secret for a short-lived bearer token."""
     desk: Desk = state.desk
     answer: Token = await anyio.to_thread.run_sync(desk.log_in, data)
@@ -122,7 +123,7 @@ async def token(data: Credentials, state: State) -> Token:
 
 def request_id_of(scope: Scope) -> str:
     """Return a request's id: the client's own when it is fit, else a new one."""
-    state: dict[str, Any] = scope.setdefault("state", {})  # type: ignore[typeddict-item]
+    state: dict[str, Any] = scope.setdefault("state", {})
     if "request_id" not in state:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         state["request_id"] = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

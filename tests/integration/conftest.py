@@ -1,0 +1,46 @@
+"""A real embedded PostgreSQL, once per session, and fresh databases in it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from syncref.server.embedded import EmbeddedPostgres
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[EmbeddedPostgres]:
+    """Yield a running PostgreSQL without fsync: tests lose nothing by a power cut."""
+    folder = Path(tempfile.mkdtemp(prefix="syncref-test-pg-"))
+    folder.chmod(0o711)  # run by root, PostgreSQL is another account and has to get through
+    settings = {"fsync": "off", "shared_buffers": "64MB", "max_wal_size": "256MB"}
+    server = EmbeddedPostgres(folder=folder / "pg", settings=settings)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+def new_database(cluster: EmbeddedPostgres) -> str:
+    """Create an empty database; return its DSN."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    engine = create_engine(cluster.dsn("postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return cluster.dsn(name)
+
+
+@pytest.fixture(scope="module")
+def postgres_dsn(postgres_cluster: EmbeddedPostgres) -> str:
+    """Return the DSN of an empty database that the tests of one module share."""
+    return new_database(postgres_cluster)
