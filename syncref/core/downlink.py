@@ -206,6 +206,9 @@ def _applied(state: DownlinkState, event: Applied, options: DownlinkOptions) -> 
         asked = _refetch(after, event.mismatched, event.fresh_id, options)
         return Step(asked.state, (alarm, *asked.effects))
     after = replace(after, loaded=True, attempt=0)
+    if after.follow and page.rows and page.pos == run.from_pos:
+        paused = replace(after, phase=DownPhase.BACKOFF, timer=state.timer + 1)
+        return Step(paused, (SetTimer(timer=paused.timer, delay_ms=options.pause_ms),))
     if after.follow:
         return _ask(after, options, wait_ms=options.wait_ms)
     return _stay(replace(after, phase=DownPhase.IDLE))

@@ -25,10 +25,15 @@ class DownPhase(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownlinkOptions:
-    """`wait_ms`: how long a server may hold an answer while nothing changes; `tables` in loading order."""
+    """`wait_ms`: how long a server may hold an answer while nothing changes; `tables` in loading order.
+
+    pause_ms  how long to rest after a run that did not move the cursor: an open transaction on the server
+              holds the horizon back, and its answers would come at once, again and again
+    """
 
     servers: int = 1
     wait_ms: int = 20_000
+    pause_ms: int = 500
     backoff_base_ms: int = 50
     backoff_max_ms: int = 5000
     tables: tuple[str, ...] = ()

@@ -96,9 +96,10 @@ class PromoteAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabasePromoted:
-    """The database takes writes now, on this timeline."""
+    """The database takes writes now, on this timeline; `term` is its term row, replayed to the end."""
 
     timeline: int
+    term: Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,7 @@ def _promote_asked(state: FailoverState, event: PromoteAsked) -> FailoverStep:
 def _database_promoted(state: FailoverState, event: DatabasePromoted) -> FailoverStep:
     if state.role is not Role.PROMOTING or state.new is None:
         return Step(state, ())
-    return _open_term(replace(state, timeline=event.timeline), state.new.id)
+    return _open_term(replace(state, timeline=event.timeline, term=event.term), state.new.id)
 
 
 def _term_persisted(state: FailoverState, event: TermPersisted) -> FailoverStep:

@@ -131,6 +131,13 @@ def test_following_waits_at_the_server_after_each_run() -> None:
     assert down.page(from_pos=110).effects == []
 
 
+def test_a_run_that_does_not_move_the_cursor_is_followed_by_a_pause() -> None:
+    """An open transaction holds the server's horizon; asking at once would turn in circles."""
+    down = Downlink().on(Wake(follow=True)).page(pos=100).on(Applied())
+    assert down.only(SetTimer).delay_ms == OPTIONS.pause_ms
+    assert down.on(TimerFired(timer=down.state.timer)).only(Fetch).pos == 100
+
+
 def test_an_empty_page_is_applied_all_the_same() -> None:
     """Its digests are the only sign of what a promoted server lost."""
     apply = Downlink().on(Wake()).page(rows=(), pos=100).only(Apply)

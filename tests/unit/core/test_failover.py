@@ -108,11 +108,18 @@ def test_promotion_opens_writes_last() -> None:
     """Database, then the term with its timeline, then writes."""
     state, effects = play(STANDBY, PromoteAsked(fresh_id=b"2" * 16))
     assert effects == [PromoteDatabase()]
-    state, effects = play(state, DatabasePromoted(timeline=2))
+    state, effects = play(state, DatabasePromoted(timeline=2, term=ONE))
     new = Term(cluster="lab", n=2, id=b"2" * 16)
     assert effects == [PersistTerm(term=new, timeline=2)]
     state, effects = play(state, TermPersisted())
     assert (state.role, state.term, effects) == (Role.LIVE, new, [OpenWrites()])
+
+
+def test_a_standby_counts_on_from_the_term_row_that_it_replayed_last() -> None:
+    """The live server may have opened a term since the standby started."""
+    two = Term(cluster="lab", n=2, id=b"2" * 16)
+    state, effects = play(STANDBY, PromoteAsked(fresh_id=b"3" * 16), DatabasePromoted(timeline=2, term=two))
+    assert effects[-1] == PersistTerm(term=Term(cluster="lab", n=3, id=b"3" * 16), timeline=2)
 
 
 def test_only_a_standby_is_promoted() -> None:
@@ -130,7 +137,7 @@ def test_a_new_term_exceeds_whatever_anybody_has_reported() -> None:
         PeerAnswered(role=Role.FENCED, term_n=4),
         TillReported(term_n=7),
         PromoteAsked(fresh_id=b"n" * 16),
-        DatabasePromoted(timeline=2),
+        DatabasePromoted(timeline=2, term=ONE),
         TermPersisted(),
     )
     assert state.term.n == 8
@@ -142,7 +149,7 @@ def test_a_higher_term_reported_during_promotion_fences_instead_of_opening() -> 
     state, effects = play(
         STANDBY,
         PromoteAsked(fresh_id=b"n" * 16),
-        DatabasePromoted(timeline=2),
+        DatabasePromoted(timeline=2, term=ONE),
         TillReported(term_n=5),
         TermPersisted(),
     )
