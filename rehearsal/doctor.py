@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import psutil
 import docker
 from chaos.caps.detect import detect
 from chaos.errors import ChaosError
-from chaos.fleet import postgres, rundir
+from chaos.fleet import postgres, rundir, smalldisk
 from chaos.profiles import PROFILES, caps_of, host_ghz, machine
 from chaos.proxy.engine import toxiproxy_program
 
@@ -93,11 +92,9 @@ def _proxy() -> Finding:
 
 
 def _disk() -> Finding:
-    root = os.geteuid() == 0
-    text = (
-        "disk-full faults on a disk of their own" if root else "disk-full faults need root to mount a small disk"
-    )
-    return Finding(name="small disk", there=root, text=text)
+    obstacle = smalldisk.obstacle()
+    text = f"disk-full faults are not run: {obstacle}" if obstacle else "disk-full faults on a disk of its own"
+    return Finding(name="small disk", there=not obstacle, text=text)
 
 
 def _docker() -> Finding:

@@ -15,7 +15,7 @@
 `dir`, `port`, `address` and `url` work before a node is staged, so that configurations can be written first. A
 node keeps its port, folder, caps and log over restarts. Logs are in `run_dir`/logs/NODE.log; everything else lies
 in a temporary folder (`work`) that is gone after `close`, with every process, control group and mount: also after
-Ctrl-C or kill -9 of the lab (chaos.fleet.warden). `sweep()` removes what labs left that died with their wardens.
+Ctrl-C or kill -9 of the lab (chaos.fleet.warden). What a lab left that died with its warden, the next one sweeps.
 
 Methods raise chaos.errors.ChaosError: NodeFailed with the log's tail, CannotRun with what is missing. All are safe
 to call from several threads.
@@ -25,10 +25,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -73,6 +72,7 @@ class ProcessFleet:
         self.capper = capper or detect()
         self.logs = run_dir / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
+        sweep()
         self.work = rundir.make()
         self._record = rundir.Record(lab=(os.getpid(), identity(os.getpid())))
         self._record.write(self.work)
@@ -336,10 +336,3 @@ def source_path() -> str:
 def sweep() -> list[Path]:
     """Clean up after this user's labs that died with their wardens; return the folders removed."""
     return rundir.sweep()
-
-
-def keep(paths: Iterable[Path], folder: Path) -> None:
-    """Copy files out of the temporary folder, such as databases that are evidence."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        shutil.copy2(path, folder / path.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from chaos.errors import CannotRun
@@ -24,6 +25,17 @@ def mount(folder: Path, size_bytes: int) -> None:
     )
     if done.returncode:
         raise CannotRun(f"a disk of its own for a node: {done.stderr.strip()}")
+
+
+def obstacle() -> str:
+    """Return why no node can have a disk of its own here, found by trying; empty where it can."""
+    with tempfile.TemporaryDirectory(prefix="tillproof-disk-") as name:
+        try:
+            mount(Path(name), 1024 * 1024)
+        except CannotRun as error:
+            return str(error)
+        subprocess.run(["umount", name], capture_output=True, check=False)
+    return ""
 
 
 def fill(folder: Path, *, more: bool = False) -> int:

@@ -12,8 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
+from chaos.host import HostMeter
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import write_rows
 from rehearsal.witness import TillMark, Witness
@@ -35,13 +34,14 @@ class Samplers:
         self._thread = threading.Thread(target=self._run, name="samplers", daemon=True)
         self.backlog: list[tuple[int, str, int, int, int]] = []
         self.masters: list[tuple[int, str, int, int, int, int]] = []
-        self.host: list[tuple[int, float, float, float, float]] = []
+        self.host: list[tuple[int, float, float, float, float, float]] = []
+        self._meter = HostMeter()
         self.latest: dict[str, tuple[int, int]] = {}
         self._totals: deque[tuple[float, int]] = deque(maxlen=6)
 
     def start(self) -> None:
         """Begin to sample."""
-        psutil.cpu_times_percent()
+        self._meter.sample()
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,8 +65,10 @@ class Samplers:
             ((till, at_ms, *rest) for at_ms, till, *rest in self.masters),
         )  # fmt: skip
         write_rows(
-            folder, "host", ("at_ms", "cpu_percent", "steal_percent", "load1", "memory_available_mib"), self.host
-        )
+            folder, "host",
+            ("at_ms", "cpu_percent", "steal_percent", "load1", "memory_available_mib", "iowait_percent"),
+            self.host,
+        )  # fmt: skip
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -77,11 +79,10 @@ class Samplers:
             self._totals.append((time.monotonic(), sum(head for head, _ in self.latest.values())))
 
     def _sample_host(self) -> None:
-        share = psutil.cpu_times_percent()
-        steal = float(getattr(share, "steal", 0.0))
-        load1 = psutil.getloadavg()[0]
-        available = psutil.virtual_memory().available / 2**20
-        self.host.append((_now(), round(100 - share.idle, 1), steal, round(load1, 2), round(available, 1)))
+        host = self._meter.sample()
+        busy, steal, iowait = (round(100 * share, 1) for share in (host.busy, host.steal, host.iowait))
+        available = round(host.memory_free_bytes / 2**20, 1)
+        self.host.append((_now(), busy, steal, round(host.load, 2), available, iowait))
 
     def _sample_tills(self) -> None:
         try:

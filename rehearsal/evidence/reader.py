@@ -8,7 +8,8 @@ Checkers, judge and report see a run only through this. Rows are dicts of string
     masters_samples.csv              till, at_ms, online, age_ms, term_n, cursor_pos
     backlog.csv                      at_ms, till, head, acked, on_server
     throughput.csv                   second, ok
-    host.csv                         at_ms, cpu_percent, steal_percent, load1, memory_available_mib
+    host.csv                         at_ms, cpu_percent, steal_percent, load1, memory_available_mib,
+                                     iowait_percent
     price_lag.csv                    op_id, till, version, lag_ms  (edit committed to row applied)
     opening/<table>.csv              masters as imported: products, prices, vendors, tax_rates, stock
     tills/<till>/<table>.csv         state, receipts, lines, payments, journal, z, products, prices,
