@@ -7,6 +7,7 @@ of a lower version. Deleted rows stay on the server as tombstones and leave the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,3 +81,11 @@ def row_digest(table: str, row: Row, version: int) -> int:
     """
     packed = msgspec.msgpack.encode((table, row, version))
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")
+
+
+def rows_digest(table: str, rows: Iterable[tuple[Row, int]]) -> int:
+    """Return the sum of the digests of many (row, version), not reduced: `row_digest` in one tight loop."""
+    encode, digest, number = msgspec.msgpack.Encoder().encode, hashlib.blake2b, int.from_bytes
+    return sum(
+        number(digest(encode((table, row, version)), digest_size=8).digest(), "big") for row, version in rows
+    )

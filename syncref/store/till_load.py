@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from syncref.core.downlink_messages import Loading, StoreChunk
 from syncref.domain.identity import Term
-from syncref.domain.masters import MASTERS, row_digest
+from syncref.domain.masters import MASTERS, rows_digest
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_rows import by_table, many, read_digests, sql_of, write_digests
 from syncref.store.till_schema import digest, load, masters
@@ -42,9 +42,10 @@ def store_chunk(database: TillDatabase, effect: StoreChunk) -> None:
             connection.execute(delete(digest))
         digests = read_digests(connection)
         for table, rows in by_table(effect.rows).items():
-            ready = [(*row.row, row.version) for row in rows if not row.deleted]
+            live = [(row.row, row.version) for row in rows if not row.deleted]
+            ready = [(*row, version) for row, version in live]
             many(connection, sql_of(database.dialect, table).insert, ready)
-            digests[table] += sum(row_digest(table, row.row, row.version) for row in rows if not row.deleted)
+            digests[table] += rows_digest(table, live)
             write_digests(connection, database.dialect, {table: digests[table]})
         connection.execute(delete(load))
         if effect.cursor is None:

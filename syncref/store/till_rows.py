@@ -99,7 +99,8 @@ def by_table(rows: Iterable[FeedRow]) -> dict[str, list[FeedRow]]:
         if spec is None:
             raise RequestInvalid(f"the server sent a row of an unknown table {table!r}")
         keys, width = len(spec.key), len(spec.column_names)
-        if any(len(row.row) < keys or (len(row.row) != width and not row.deleted) for row in found):
+        shapes = {(len(row.row), row.deleted) for row in found}
+        if any(length < keys or (length != width and not deleted) for length, deleted in shapes):
             raise RequestInvalid(f"the server sent a row of {table} that has not {width} columns")
     return {spec.name: grouped[spec.name] for spec in MASTERS if spec.name in grouped}
 

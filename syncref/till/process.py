@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import logging
 import signal
 import socket
@@ -40,6 +41,7 @@ _log = logging.getLogger("syncref.till")
 _SWITCH_INTERVAL_S = 0.0005
 _MALLOPT_ARENA_MAX = -8
 _ARENAS = 2
+_GC_THRESHOLDS = (25_000, 20, 20)
 _KEEP_ALIVE_S = 75
 
 
@@ -158,7 +160,7 @@ def read_secret(settings: TillSettings) -> str:
 
 def run(settings: TillSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigInvalid, StorageCorrupt."""
-    stay_small()
+    tune()
     listener = _listen(settings)
     till = Till(settings)
     till.start()
@@ -205,8 +207,15 @@ def _listen(settings: TillSettings) -> socket.socket:
     return listener
 
 
-def stay_small() -> None:
-    """Hand the interpreter over between threads sooner than by default, and keep the heap in few arenas."""
+def tune() -> None:
+    """Hand the interpreter over between threads sooner, keep the heap in few arenas, and collect garbage seldom.
+
+    A page of 5,000 rows makes 15,000 objects and no cycles: collecting at every 700 of them took nine
+    tenths of the time of decoding it, and what was imported at the start is not garbage either.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_MALLOPT_ARENA_MAX, _ARENAS)
