@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from chaos.errors import FaultInvalid
@@ -45,3 +47,11 @@ def test_what_a_scenario_gets_wrong_is_named(
 def test_the_weakest_bite_counts(bits: list[bool | None], all_bit: bool | None) -> None:
     """No evidence at all is none."""
     assert together(Bite(bit=bit, text="x") for bit in bits).bit is all_bit
+
+
+@pytest.mark.parametrize("page", ["faults.md", "scenarios.md"])
+def test_the_documentation_has_every_fault(page: str) -> None:
+    """A row for each kind, in both tables; the no-op needs no evidence."""
+    text = (Path(__file__).parents[4] / "docs" / page).read_text()
+    missing = [kind for kind in FAULTS if f"| {kind} |" not in text and kind != "noop"]
+    assert missing == []
