@@ -74,16 +74,38 @@ _CONVICTED = {
     ),
 }  # fmt: skip
 _WITHHELD = {
-    "validity": (
-        "The run was not a fair trial. findings/validity.csv says what was missing: a fault that did not "
-        "bite, a hole in a history, a saturated machine, too few sales in a fault window. Repair that and "
-        "run again with the same seed."
-    ),
     "drain": (
-        "The system was still moving when the time was over, on a machine without room. Run again on a "
-        "quieter or larger machine before blaming the sync."
+        "The system was still moving when the time was over, on a machine without room. Run again on a quieter or "
+        "larger machine before blaming the sync."
     ),
-}  # fmt: skip
+}
+_UNFAIR = {
+    "saturated": (
+        "The machine that ran the rehearsal had no processor left, so nobody can say whether the sync or the "
+        "machine was slow. Close what else runs on it, or take fewer tills (--tills) or less load (--set "
+        "load.rate=…)."
+    ),
+    "generator": (
+        "The load generator could not keep its schedule or ended early. See logs/ for why; a quieter machine "
+        "or a lower rate (--set load.rate=…) helps when it was late."
+    ),
+    "too few sales": (
+        "Too few sales were made for the result to mean something. Raise load.rate or load.duration, or look "
+        "at why sales were refused."
+    ),
+    "history": (
+        "The cashiers' history has a hole: what was asked for in it is not known. Look in logs/ for a worker "
+        "that was killed or a disk that was full, and run again."
+    ),
+    "evidence file": (
+        "The evidence is not what the run wrote: findings/validity.csv names the files. Judge an untouched "
+        "copy of the folder, or run again."
+    ),
+    "stage": (
+        "A stage of the story did not pass; the stage table says why. What follows was not rehearsed as planned."
+    ),
+    "trouble": "The lab itself had trouble, named under Machines. Repair it and run again with the same seed.",
+}
 _UNKNOWN = (
     "The check “{name}” could not answer: {detail}. Without it nothing is known about {subject}; repair what "
     "it names, then judge the same evidence again with “tillproof check”."
@@ -144,7 +166,9 @@ def next_steps(record: RunRecord) -> tuple[str, ...]:
             "The run was stopped before its end. Run it again and let it finish: " + record.meta.reproduce
         )
     steps += [_for_fault(fault) for fault in record.meta.faults if fault.bit is not True or fault.healed is False]
-    steps += [_withheld(check) for check in judged.checks if check.verdict is Verdict.UNKNOWN]
+    for check in judged.checks:
+        if check.verdict is Verdict.UNKNOWN:
+            steps += _unfair(check) if check.name == "validity" else [_withheld(check)]
     steps += [
         f"The threshold “{limit.rule}” could not be measured; see that its samples are taken in this fleet."
         for limit in judged.thresholds
@@ -180,6 +204,18 @@ def _after_go(record: RunRecord) -> tuple[str, ...]:
         "Keep this folder with the release papers: “tillproof check” judges it again from its evidence alone."
     )
     return tuple(steps)
+
+
+def _unfair(check: CheckResult) -> list[str]:
+    """Return what to repair before the trial is fair; faults and stopped runs have their own steps."""
+    said = " ".join([check.detail, *(row.get("what", "") for row in check.evidence)])
+    found = [step for word, step in _UNFAIR.items() if word in said]
+    known = (*_UNFAIR, "fault", "interrupted")
+    if any(not any(word in row.get("what", "") for word in known) for row in check.evidence) or not check.evidence:
+        found.append(
+            f"The run was not a fair trial: {visible(check.detail, longest=300)}. Repair that and run again."
+        )
+    return found
 
 
 def _withheld(check: CheckResult) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rehearsal.plan.threshold import FIGURES
 from rehearsal.report.text import number
 
@@ -26,6 +28,12 @@ _SAYS = {
 _UNIT_OF_KIND = {"duration": "ms", "share": "%", "count": "", "mebibytes": "MiB"}
 _UNIT_OF_SUFFIX = {"_ms": "ms", "_s": "s", "_mib": "MiB", "_percent": "%", "_bytes": "B", "_share": "%"}
 _SHARES = ("_share",)
+
+
+def main_first(values: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the figures that thresholds know, in their order, and the others by name."""
+    named = {name: values[name] for name in FIGURES if name in values}
+    return named, {name: values[name] for name in sorted(values) if name not in named}
 
 
 def unit(name: str) -> str:

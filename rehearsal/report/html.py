@@ -19,7 +19,7 @@ from rehearsal.report import figures
 from rehearsal.report.advice import PROMISE, next_steps
 from rehearsal.report.chart import Limit, Points, Series, plot, strip, time_axis
 from rehearsal.report.lanes import fault_bands, fault_lanes, fault_span, stage_bands, stage_lanes
-from rehearsal.report.text import clock, money, number, visible
+from rehearsal.report.text import clock, instant, money, number, visible
 from rehearsal.report.verdict import EVIDENCE_SHOWN, findings_file
 from rehearsal.report.view import View
 
@@ -42,7 +42,9 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=lambda value: value if isinstance(value, Markup | int | float) else visible(value),
     )
-    made.filters.update(money=money, number=number, clock=clock, cell=partial(visible, longest=CELL_MAX))
+    made.filters.update(
+        money=money, number=number, clock=clock, instant=instant, cell=partial(visible, longest=CELL_MAX)
+    )
     made.globals.update(says=figures.says, figure=figures.shown, promise=PROMISE, findings_file=findings_file)
     return made
 
@@ -50,6 +52,7 @@ def environment() -> jinja2.Environment:
 def report_html(record: RunRecord, view: View) -> str:
     """Return report.html's text."""
     judged = record.judgement
+    main, other = figures.main_first({k: v for k, v in judged.figures.items() if not k.startswith("failover")})
     days = sorted(view.days, key=lambda day: (day.agrees, day.till, day.date))[:DAYS_MAX]
     return (
         environment()
@@ -71,7 +74,8 @@ def report_html(record: RunRecord, view: View) -> str:
             masters=_named(judged.checks, MASTER_CHECKS),
             failover=_named(judged.checks, ("failover",)),
             failover_figures=_prefixed(judged.figures, "failover"),
-            plain_figures={k: v for k, v in judged.figures.items() if not k.startswith("failover")},
+            figures=main,
+            other_figures=other,
             till_times=view.latency.tills[:ROWS_MAX],
             machines=record.meta.machines[:ROWS_MAX],
             faults=[(fault, *fault_span(record, fault)) for fault in record.meta.faults[:FAULTS_MAX]],

@@ -32,11 +32,15 @@ class Latency:
 
 
 def since(text: str | None, start_ms: int) -> float | None:
-    """Return seconds since the load's start of a time in seconds or milliseconds, of the epoch or relative."""
+    """Return seconds since the load's start of a time in seconds or milliseconds, of the epoch or relative.
+
+    What was sampled before the start is left out: None.
+    """
     value = real(text)
     if value is None or value < 1e8:
         return value
-    return (value - start_ms) / 1000 if value > 1e11 else value - start_ms / 1000
+    seconds = (value - start_ms) / 1000 if value > 1e11 else value - start_ms // 1000
+    return seconds if seconds >= 0 else None
 
 
 def column(evidence: Evidence, name: str, *, at: str, value: str, start_ms: int, gaps: list[str]) -> Points:

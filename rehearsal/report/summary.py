@@ -8,7 +8,7 @@ from rehearsal.model import Outcome, RunRecord, Verdict
 from rehearsal.report.advice import next_steps
 from rehearsal.report.figures import says, shown
 from rehearsal.report.lanes import fault_name
-from rehearsal.report.text import markdown, money, number
+from rehearsal.report.text import instant, markdown, money, number
 
 BYTES_MAX = 900 * 1024
 CELL_MAX = 300
@@ -29,7 +29,8 @@ def summary_md(record: RunRecord) -> str:
         f"# {_OUTCOME[judged.verdict]} {judged.verdict}: {_cell(meta.title or meta.scenario)}",
         f"**{markdown(judged.why)}**",
         f"{len(fleet.tills)} tills, {_cell(fleet.kind)} fleet, {_cell(fleet.profile)}"
-        f"{'' if fleet.caps_enforced else ' (hardware: not judged)'}, seed {meta.seed}, {_cell(meta.started)}",
+        f"{'' if fleet.caps_enforced else ' (hardware: not judged)'}, "
+        f"seed {meta.seed}, {_cell(instant(meta.started))}",
         "## Money",
         f"Cashiers {money(gross.cashiers)} {signs[0]} tills {money(gross.tills)} {signs[1]} "
         f"server {money(gross.server)} {_cell(meta.currency)} "
