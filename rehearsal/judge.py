@@ -7,8 +7,9 @@ INCONCLUSIVE. The verdict follows from the evidence alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -61,6 +62,23 @@ def judge(folder: Path) -> Judgement:
     """Return the judgement on an evidence folder (or on a report folder that holds one)."""
     below = folder / "evidence"
     case = Case(Evidence(below if below.is_dir() else folder))
+    with _without_collection():
+        return _judge(case)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Stop looking for cycles: the judge keeps millions of small values and makes no cycles of them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _judge(case: Case) -> Judgement:
     try:
         meta = case.meta
     except (OSError, msgspec.MsgspecError) as error:

@@ -5,11 +5,13 @@ Property kept: nothing is read from anywhere but the evidence folder.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from rehearsal.checkers.columns import pick
 from rehearsal.checkers.history import History, read_history
 from rehearsal.checkers.payload import Content, Line, NotAnEntry, Payment, Receipt, decode
 from rehearsal.evidence.reader import Evidence, EvidenceMissing
@@ -40,24 +42,30 @@ class Witness:
     orphans: tuple[tuple[str, str, str], ...]
 
 
-def _whole(row: dict[str, str], name: str) -> int:
-    return int(row[name])
+LINE_COLUMNS = (
+    "till", "receipt_no", "sku", "line_no", "qty", "unit_price", "price_version", "tax_rate_bp", "discount", "tax",
+    "amount",
+)  # fmt: skip
+RECEIPT_COLUMNS = (
+    "till", "incarnation", "receipt_no", "op_id", "kind", "business_date", "cashier", "ref", "status", "at_ms",
+    "gross", "tax",
+)  # fmt: skip
 
 
 def _lines(evidence: Evidence, name: str) -> dict[tuple[str, str], list[Line]]:
-    numbers = ("qty", "unit_price", "price_version", "tax_rate_bp", "discount", "tax", "amount")
     found: dict[tuple[str, str], list[Line]] = defaultdict(list)
-    for row in evidence.rows(name):
-        values = (int(row[column]) for column in numbers)
-        found[row["till"], row["receipt_no"]].append(Line(int(row["line_no"]), row["sku"], *values))
+    for till, receipt_no, sku, *numbers in pick(evidence, name, LINE_COLUMNS):
+        line_no, *values = map(int, numbers)
+        found[till, receipt_no].append(Line(line_no, sku, *values))
     return found
 
 
 def _payments(evidence: Evidence, name: str) -> dict[tuple[str, str], list[Payment]]:
     found: dict[tuple[str, str], list[Payment]] = defaultdict(list)
-    for row in evidence.rows(name):
-        payment = Payment(int(row["n"]), row["tender"], int(row["amount"]))
-        found[row["till"], row["receipt_no"]].append(payment)
+    for till, receipt_no, n, tender, amount in pick(
+        evidence, name, ("till", "receipt_no", "n", "tender", "amount")
+    ):
+        found[till, receipt_no].append(Payment(int(n), tender, int(amount)))
     return found
 
 
@@ -67,25 +75,27 @@ def read_witness(evidence: Evidence, folder: str) -> Witness:
     payments = _payments(evidence, f"{folder}/payments.csv")
     receipts = []
     known = set()
-    for row in evidence.rows(f"{folder}/receipts.csv"):
-        key = (row["till"], row["receipt_no"])
+    for row in pick(evidence, f"{folder}/receipts.csv", RECEIPT_COLUMNS):
+        till, incarnation, receipt_no, op_id, kind, date, cashier, ref, status, *numbers = row
+        at_ms, gross, tax = map(int, numbers)
+        key = (till, receipt_no)
         known.add(key)
         receipts.append(
             Receipt(
-                till=row["till"],
-                incarnation=row["incarnation"],
-                receipt_no=row["receipt_no"],
-                op_id=row["op_id"],
-                kind=row["kind"],
-                business_date=row["business_date"],
-                at_ms=_whole(row, "at_ms"),
-                cashier=row["cashier"],
-                gross=_whole(row, "gross"),
-                tax=_whole(row, "tax"),
-                ref=row["ref"],
+                till=till,
+                incarnation=incarnation,
+                receipt_no=receipt_no,
+                op_id=op_id,
+                kind=kind,
+                business_date=date,
+                at_ms=at_ms,
+                cashier=cashier,
+                gross=gross,
+                tax=tax,
+                ref=ref,
                 lines=tuple(sorted(lines.get(key, ()))),
                 payments=tuple(sorted(payments.get(key, ()))),
-                status=row.get("status") or "posted",
+                status=status or "posted",
             )
         )
     orphans = [("lines", *key) for key in lines.keys() - known]
@@ -96,15 +106,15 @@ def read_witness(evidence: Evidence, folder: str) -> Witness:
 def read_journals(evidence: Evidence, folder: str) -> Journals:
     """Return the journals in `tills/T01` or `server`, each in order of sequence, as the files hold them."""
     found: dict[JournalKey, list[Entry]] = defaultdict(list)
-    for row in evidence.rows(f"{folder}/journal.csv"):
-        till, incarnation, seq = row["till"], row["incarnation"], int(row["seq"])
-        content, error, payload = None, "", b""
+    columns = ("till", "incarnation", "seq", "hash", "payload_hex")
+    for till, incarnation, number, hashed, payload_hex in pick(evidence, f"{folder}/journal.csv", columns):
+        seq, content, error, payload = int(number), None, "", b""
         try:
-            payload = bytes.fromhex(row["payload_hex"])
+            payload = bytes.fromhex(payload_hex)
             content = decode(payload, till=till, incarnation=incarnation, seq=seq)
         except (NotAnEntry, ValueError) as problem:
             error = str(problem)
-        entry = Entry(seq=seq, hash=row["hash"], payload=payload, content=content, error=error)
+        entry = Entry(seq=seq, hash=hashed, payload=payload, content=content, error=error)
         found[till, incarnation].append(entry)
     return {key: tuple(sorted(entries, key=lambda entry: entry.seq)) for key, entries in found.items()}
 
@@ -153,6 +163,14 @@ class Case:
     def server_journals(self) -> Journals:
         """The journals that the server holds."""
         return read_journals(self.evidence, "server")
+
+    def text_digest(self, name: str) -> bytes:
+        """Return the digest of a file's text, as it is unpacked: equal tables have equal text."""
+        hashed = hashlib.sha256()
+        with self.evidence.text(name) as file:
+            while chunk := file.read(1 << 20):
+                hashed.update(chunk.encode())
+        return hashed.digest()
 
     @cached_property
     def cluster(self) -> str:

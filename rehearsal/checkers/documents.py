@@ -7,6 +7,7 @@ during the run, on a receipt that has both, or in any database at the end.
 from __future__ import annotations
 
 from rehearsal.checkers.case import Case
+from rehearsal.checkers.columns import pick
 from rehearsal.checkers.findings import Findings
 from rehearsal.checkers.history import EDIT_KINDS
 from rehearsal.checkers.payload import Receipt
@@ -69,9 +70,11 @@ def _database(findings: Findings, case: Case, place: str, sums: dict[tuple[str, 
     """At every instant from which a price of a pair holds, the database has both of them or neither."""
     wanted = {sku for pair in sums for sku in pair}
     prices: dict[str, dict[int, int]] = {sku: {} for sku in wanted}
-    for row in case.evidence.rows_if_any(f"{place}/prices.csv"):
-        if row["sku"] in wanted:
-            prices[row["sku"]][int(row["valid_from_ms"])] = int(row["amount"])
+    name = f"{place}/prices.csv"
+    columns = ("sku", "valid_from_ms", "amount")
+    for sku, since, amount in pick(case.evidence, name, columns) if case.evidence.has(name) else ():
+        if sku in wanted:
+            prices[sku][int(since)] = int(amount)
     for (a, b), total in sums.items():
         for instant in sorted(prices[a].keys() | prices[b].keys()):
             both = [_at(prices[sku], instant) for sku in (a, b)]

@@ -6,7 +6,7 @@ edits have one version of a row, nobody asked for an operation, or a row changed
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.findings import Findings, Where
@@ -17,26 +17,20 @@ from rehearsal.checkers.timeline import (
     Key,
     RowVersion,
     Timeline,
-    Values,
     causes_of_rows,
-    opening_rows,
     read_edits,
-    text,
+    read_table,
 )
 from rehearsal.model import CheckResult
 
 NAME = "edits"
-Final = dict[Key, tuple[int, Values]]
+Final = dict[Key, tuple[int, tuple[str, ...]]]
 Causes = dict[tuple[str, Key], str]
 
 
 def final_rows(case: Case, table: str) -> Final:
     """Return the server's rows at the end: key → (version, values)."""
-    file, key_names, names = TABLES[table]
-    return {
-        tuple(row[name] for name in key_names): (int(row["version"]), {name: text(row[name]) for name in names})
-        for row in case.evidence.rows_if_any(f"server/{file}.csv")
-    }
+    return {key: (version, values) for key, version, values in read_table(case, "server", table)}
 
 
 def check(case: Case) -> CheckResult:
@@ -99,40 +93,37 @@ def _answers(findings: Findings, edits: tuple[Edit, ...]) -> None:
 def _present(findings: Findings, final: Final, timeline: Timeline, causes: Causes) -> None:
     """The last version that anybody wrote is what the server has."""
     for key, versions in timeline.by_key.items():
-        edited = [row for row in versions if row.op_id]
-        if not edited:
-            continue
         last = versions[-1]
         findings.checked += 1
         where: Where = {"table": last.table, "key": str(key), "op_id": last.op_id}
-        if key not in final:
-            if last.values is not None and (last.table, key) in causes:
-                findings.unexplained("a row was deleted", cause=causes[last.table, key], **where)
-            elif last.values is not None:
-                findings.convict("an edited row is gone", version=last.version, **where)
-            continue
-        _compare(findings, last, final[key], where, _cause(causes, last.table, key))
+        if key in final:
+            _compare(findings, last, final[key], where, _cause(causes, last.table, key))
+        elif last.values is not None and (last.table, key) in causes:
+            findings.unexplained("a row was deleted", cause=causes[last.table, key], **where)
+        elif last.values is not None:
+            findings.convict("an edited row is gone", version=last.version, **where)
 
 
 def _cause(causes: Causes, table: str, key: Key) -> str:
     return causes.get((table, key)) or f"{table} {key}"
 
 
-def _compare(findings: Findings, last: RowVersion, found: tuple[int, Values], where: Where, cause: str) -> None:
+def _compare(
+    findings: Findings, last: RowVersion, found: tuple[int, tuple[str, ...]], where: Where, cause: str
+) -> None:
     version, values = found
     if version < last.version:
-        findings.convict(
-            "an edit is missing: an older version is there", version=last.version, found=version, **where
-        )
+        what = "an edit is missing: an older version is there"
+        findings.convict(what, version=last.version, found=version, **where)
     elif version > last.version:
-        findings.unexplained(
-            "a later version that nobody wrote", cause=cause, version=last.version, found=version, **where
-        )
+        what = "a later version that nobody wrote"
+        findings.unexplained(what, cause=cause, version=last.version, found=version, **where)
     elif last.values is None:
         findings.convict("a deleted row is there", version=version, **where)
     else:
+        stored = dict(zip(TABLES[last.table][2], values, strict=True))
         for name, value in last.values.items():
-            findings.differ(f"{name} is not what was asked for", value, values[name], **where)
+            findings.differ(f"{name} is not what was asked for", value, stored[name], **where)
 
 
 def _untouched(findings: Findings, case: Case, final: Final, timeline: Timeline, causes: Causes) -> None:
@@ -140,22 +131,20 @@ def _untouched(findings: Findings, case: Case, final: Final, timeline: Timeline,
     table = timeline.table
     if not case.evidence.has(f"opening/{TABLES[table][0]}.csv"):
         return
-    edited = {key for key, versions in timeline.by_key.items() if any(row.op_id for row in versions)}
-    seen: dict[Key, int] = defaultdict(int)
-    for row in opening_rows(case, table):
-        seen[row.key] += 1
-        if row.key in edited:
+    edited = timeline.by_key.keys()
+    seen: set[Key] = set()
+    for key, version, values in read_table(case, "opening", table):
+        seen.add(key)
+        if key in edited:
             continue
         findings.checked += 1
-        where: Where = {"table": table, "key": str(row.key)}
-        if row.key not in final:
+        if final.get(key) != (version, values):
+            what = "an imported row changed without an edit"
+            if key not in final:
+                what = "an imported row is gone without an edit"
             findings.unexplained(
-                "an imported row is gone without an edit", cause=_cause(causes, table, row.key), **where
-            )
-        elif final[row.key] != (row.version, row.values):
-            findings.unexplained(
-                "an imported row changed without an edit", cause=_cause(causes, table, row.key),
-                expected=str((row.version, row.values)), found=str(final[row.key]), **where,
+                what, cause=_cause(causes, table, key), table=table, key=str(key), expected=str((version, values)),
+                found=str(final.get(key)),
             )  # fmt: skip
-    for key in sorted(final.keys() - seen.keys() - edited):
+    for key in sorted(final.keys() - seen - edited):
         findings.unexplained("a row that nobody made", cause=_cause(causes, table, key), table=table, key=str(key))

@@ -6,9 +6,8 @@ were older than their bound, or when a till's cursor went back within a term.
 
 from __future__ import annotations
 
-import hashlib
-
 from rehearsal.checkers.case import Case
+from rehearsal.checkers.columns import pick
 from rehearsal.checkers.findings import Findings
 from rehearsal.checkers.windows import Windows
 from rehearsal.model import CheckResult
@@ -28,16 +27,6 @@ OPTIONAL = frozenset({"cashiers", "goods_receipts", "vendor_returns"})
 SHOWN_MAX = 1000  # findings kept per till and table; the count goes on
 
 
-def _digest(case: Case, name: str) -> tuple[bytes, int]:
-    """Return the digest of a table's text, as it is unpacked, and the number of rows."""
-    hashed, count = hashlib.sha256(), -1
-    with case.evidence.text(name) as file:
-        for line in file:
-            hashed.update(line.encode())
-            count += 1
-    return hashed.digest(), max(count, 0)
-
-
 def check(case: Case) -> CheckResult:
     """Judge the tills' masters."""
     findings = Findings(NAME)
@@ -46,14 +35,15 @@ def check(case: Case) -> CheckResult:
         server = f"server/{table}.csv"
         if not case.evidence.has(server) and table in OPTIONAL:
             continue
-        digest, count = _digest(case, server)
+        digest = case.text_digest(server)
+        count = sum(1 for _ in pick(case.evidence, server, key_names))
         total += count
         for till in case.till_names:
             ours = f"tills/{till}/{table}.csv"
             if not case.evidence.has(ours) and table in OPTIONAL:
                 continue
             findings.checked += count
-            if _digest(case, ours)[0] != digest:
+            if case.text_digest(ours) != digest:
                 _differences(findings, case, till, table, key_names)
     _freshness(findings, case)
     _positions(findings, case)

@@ -37,9 +37,13 @@ class Law:
 
     def __init__(self, case: Case) -> None:
         edits = read_edits(case)
-        self.prices = Timeline(case, edits, "price")
-        self.products = Timeline(case, edits, "product")
-        self.rates = Timeline(case, edits, "tax_rate")
+        sold = {line.sku for receipt in case.journaled() for line in receipt.lines}
+        self.prices = Timeline(case, edits, "price", opening_of=sold)
+        self.products = Timeline(case, edits, "product", opening_of=sold)
+        codes = {
+            values["tax_code"] for rows in self.products.by_key.values() for row in rows if (values := row.values)
+        }
+        self.rates = Timeline(case, edits, "tax_rate", opening_of=codes)
         self._causes = {(table, key[0]): op_id for (table, key), op_id in causes_of_rows(case).items()}
         self._windows = Windows(case.meta)
         self._bound_ms = round(case.meta.stale_bound_s * 1000)

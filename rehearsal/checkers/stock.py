@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from rehearsal.checkers.case import Case
+from rehearsal.checkers.columns import pick
 from rehearsal.checkers.findings import Findings
 from rehearsal.checkers.timeline import Edit, read_edits, strange_operations
 from rehearsal.model import CheckResult
@@ -18,7 +19,7 @@ SIGN = {"goods_receipt": 1, "vendor_return": -1}
 
 
 def _stock(case: Case, name: str) -> Counter[str]:
-    return Counter({row["sku"]: int(row["qty"]) for row in case.evidence.rows(name)})
+    return Counter({sku: int(qty) for sku, qty in pick(case.evidence, name, ("sku", "qty"))})
 
 
 def check(case: Case) -> CheckResult:
@@ -37,21 +38,32 @@ def check(case: Case) -> CheckResult:
         if (receipt.till, receipt.op_id) not in unposted:
             for sold in receipt.lines:
                 expected[sold.sku] -= sold.qty
-    places = [("server", _stock(case, "server/stock.csv"))]
-    places += [(f"till {till}", _stock(case, f"tills/{till}/stock.csv")) for till in case.till_names]
-    for place, found in places:
-        for sku in sorted(expected.keys() | found.keys()):
-            findings.checked += 1
-            if expected[sku] != found[sku]:
-                findings.unexplained(
-                    "stock is not the sum of its movements", cause=strange or sku, where=place, sku=sku,
-                    expected=expected[sku], found=found[sku],
-                )  # fmt: skip
+    server = "server/stock.csv"
+    places = {server: "server"} | {f"tills/{till}/stock.csv": f"till {till}" for till in case.till_names}
+    sound: set[bytes] = set()
+    for file, place in places.items():
+        digest = case.text_digest(file)
+        findings.checked += len(expected)
+        if digest in sound:
+            continue  # the same text as a file that was in order
+        if not _compare(findings, expected, _stock(case, file), place, strange):
+            sound.add(digest)
     many = len(places) - 1
     return findings.result(
         f"stock of {len(expected)} products is the sum of its movements, on the server and {many} tills",
         missing_lines=case.history.missing if strange else 0,
     )
+
+
+def _compare(findings: Findings, expected: Counter[str], found: Counter[str], place: str, strange: str) -> int:
+    """Return how many products differ."""
+    wrong = [sku for sku in expected.keys() | found.keys() if expected[sku] != found[sku]]
+    for sku in sorted(wrong):
+        findings.unexplained(
+            "stock is not the sum of its movements", cause=strange or sku, where=place, sku=sku,
+            expected=expected[sku], found=found[sku],
+        )  # fmt: skip
+    return len(wrong)
 
 
 def _counted(

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rehearsal.checkers.case import Case
+from rehearsal.checkers.columns import pick
 from rehearsal.checkers.history import EDIT_KINDS, Attempt
 
 ALWAYS_MS = -(1 << 62)
 STD = "STD"
+TRUTH = {"True": "1", "False": "0", "true": "1", "false": "0"}
 Key = tuple[str, ...]
 Values = dict[str, str]
 # table → its file, key columns, and value columns that clerks set
@@ -60,7 +62,7 @@ def text(value: Any) -> str:
     """Return a value as the CSV files write it."""
     if isinstance(value, bool):
         return str(int(value))
-    return {"True": "1", "False": "0", "true": "1", "false": "0"}.get(str(value), str(value))
+    return TRUTH.get(said := str(value), said)
 
 
 def rows_of(kind: str, doc: dict[str, Any]) -> Iterator[tuple[str, Key, Values | None]]:
@@ -150,30 +152,47 @@ def causes_of_rows(case: Case) -> dict[tuple[str, Key], str]:
     return {(table, key): op_id for op_id, rows in strange_operations(case).items() for table, key, _ in rows}
 
 
-def opening_rows(case: Case, table: str) -> Iterator[RowVersion]:
-    """Yield the rows as they were imported: version 1 unless the file says otherwise."""
+def read_table(case: Case, folder: str, table: str) -> Iterator[tuple[Key, int, tuple[str, ...]]]:
+    """Yield key, version and values of a master table's rows, in `opening`, `server` or `tills/T01`.
+
+    An import has version 1, no list of its own, and sells everything.
+    """
     file, key_names, names = TABLES[table]
-    for given in case.evidence.rows_if_any(f"opening/{file}.csv"):
-        row = {"list": STD, "active": "1", **{name: value for name, value in given.items() if value != ""}}
-        yield RowVersion(
-            table=table,
-            key=tuple(row[name] for name in key_names),
-            version=int(row.get("version", 1)),
-            values={name: text(row[name]) for name in names if name in row},
-            may_ms=ALWAYS_MS,
-            must_ms=ALWAYS_MS,
-            op_id="",
-        )
+    width = len(key_names)
+    absent = {"list": STD, "active": "1", "version": "1"}
+    if not case.evidence.has(f"{folder}/{file}.csv"):
+        return
+    truths = "active" in names
+    for row in pick(case.evidence, f"{folder}/{file}.csv", (*key_names, "version", *names), absent):
+        values = row[width + 1 :]
+        yield row[:width], int(row[width] or 1), tuple(map(text, values)) if truths else values
 
 
 class Timeline:
-    """The versions of one table's rows, each key's in order of version."""
+    """The versions of one table's rows, each key's in order of version: of all that clerks edited.
 
-    def __init__(self, case: Case, edits: tuple[Edit, ...], table: str) -> None:
+    `opening_of` names the products or codes whose opening rows are wanted too.
+    """
+
+    def __init__(
+        self, case: Case, edits: tuple[Edit, ...], table: str, *, opening_of: Collection[str] = ()
+    ) -> None:
         self.table = table
         self.by_key: dict[Key, list[RowVersion]] = defaultdict(list)
-        for row in opening_rows(case, table):
-            self.by_key[row.key].append(row)
+        names = TABLES[table][2]
+        for key, version, values in read_table(case, "opening", table) if opening_of else ():
+            if key[0] in opening_of:
+                self.by_key[key].append(
+                    RowVersion(
+                        table=table,
+                        key=key,
+                        version=version,
+                        values=dict(zip(names, values, strict=True)),
+                        may_ms=ALWAYS_MS,
+                        must_ms=ALWAYS_MS,
+                        op_id="",
+                    )
+                )
         for edit in edits:
             for row in edit.rows:
                 if row.table == table:

@@ -389,7 +389,9 @@ class Shop:
         for table in ("goods_receipts", "vendor_returns", "stock_counts"):
             self.files[f"server/{table}.csv"] = self.documents.get(table, [])
         for table, rows in self.opening.items():
-            self.files[f"opening/{table}.csv"] = rows
+            self.files[f"opening/{table}.csv"] = [
+                {name: value for name, value in row.items() if name != "version"} for row in rows
+            ]
         self.files["samples.csv"] = self.samples
         self.files["latency.csv"] = [self._latency(name) for name in self.tills]
         self.meta = self._meta()
