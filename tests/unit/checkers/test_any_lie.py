@@ -102,6 +102,7 @@ def _cells() -> list[tuple[str, int, str]]:
         for file, rows in shop.files.items()
         for place in range(len(rows))
         for column in AMOUNTS.get(file.split("/")[-1], ())
+        if column in rows[place]
     ]
 
 
