@@ -1,0 +1,96 @@
+"""The command line: clear refusals with their exit codes, and options that reach the run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rehearsal.cli import tillproof
+from rehearsal.options import Options, run_id, scenario_names
+
+
+def call(*words: str) -> tuple[int, str]:
+    """Run the command line and return exit code and output."""
+    result = CliRunner().invoke(tillproof, words)
+    return result.exit_code, result.output
+
+
+def test_list_names_every_scenario() -> None:
+    """With its title beside it."""
+    code, text = call("list")
+    assert code == 0
+    assert {"go-live", "smoke", "lost-ack", "flaky-network", "price-flip", "backlog-flush"} <= set(
+        scenario_names()
+    )
+    assert all(name in text for name in scenario_names())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "go-lvie"), "no scenario 'go-lvie'"),
+        (("run", "go-lvie"), "did you mean 'go-live'?"),
+        (("run", "nowhere.toml"), "there is no file nowhere.toml"),
+        (("run", "smoke", "--fleet", "cloud"), "'cloud' is not one of"),
+        (("run", "smoke", "--tills", "0"), "--tills"),
+        (("run", "smoke", "--set", "load.rate"), "'load.rate' is not key=value"),
+        (("run", "smoke", "--colour"), "No such option"),
+        (("sell",), "No such command"),
+        (("check", "nowhere"), "does not exist"),
+    ],
+)
+def test_wrong_usage_is_2_and_named(words: tuple[str, ...], said: str) -> None:
+    """Usage errors say what is wrong and what there is."""
+    code, text = call(*words)
+    assert code == 2
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--set", "load.rate=fast"), "load.rate: 'fast' is not a number"),
+        (("--profile", "site-9g"), "fleet.profile: 'site-9g' is not allowed"),
+        (("--fleet", "docker"), "docker"),
+        (("--masters", "/nowhere"), "/nowhere: not a folder"),
+        (("--real-time",), "has no real_at"),
+    ],
+)
+def test_what_can_not_be_run_is_30(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    """Nothing was staged; the last lines say why."""
+    code, text = call("run", "smoke", *words, "--reports", str(tmp_path))
+    assert code == 30
+    assert said in text
+
+
+def test_check_of_something_else_is_30(tmp_path: Path) -> None:
+    """A folder without evidence can't be judged."""
+    code, text = call("check", str(tmp_path))
+    assert code == 30
+    assert "is not a run's folder" in text
+
+
+def test_diff_needs_two_runs(tmp_path: Path) -> None:
+    """A folder without verdict.json is named."""
+    (tmp_path / "verdict.json").write_text(json.dumps([]))
+    code, text = call("diff", str(tmp_path), str(tmp_path))
+    assert code in (2, 30)
+    assert "verdict" in text
+
+
+def test_the_command_to_reproduce_has_every_option() -> None:
+    """Words with spaces are quoted."""
+    from datetime import UTC, datetime
+
+    options = Options(
+        scenario="smoke", tills=3, profile="lab-1g-2.40", values=(("title", "a b"),), masters=Path("own"),
+        real_time=True, fleet="process",
+    )  # fmt: skip
+    assert options.reproduce(5) == (
+        "tillproof run smoke --seed 5 --fleet process --tills 3 --profile lab-1g-2.40 --set 'title=a b'"
+        " --masters own --real-time"
+    )
+    assert run_id("smoke", 5, datetime(2026, 7, 1, 12, 0, 5, tzinfo=UTC)) == "20260701T120005Z-smoke-5"

@@ -1,0 +1,132 @@
+"""Every fault that was injected is lifted and read back, whatever goes wrong; what was not run says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from chaos.errors import FaultFailed
+from chaos.faults.base import Bite, Context, Fault, Healed
+from chaos.faults.noop import Noop
+from rehearsal.drive import faults as module
+from rehearsal.drive.faults import FaultRunner, KnownFaults
+from rehearsal.model import FaultRecord
+from rehearsal.plan.scenario import FaultPlan, FleetPlan, LoadPlan, Scenario
+
+CONTEXT = Context(fleet=cast(Any, None), witness=cast(Any, None))
+
+
+class Scripted(Noop):
+    """A fault that does as told, and remembers what was called."""
+
+    def __init__(self, *, fails_in: str = "", obstacle: str | None = None, healed: bool = True) -> None:
+        super().__init__(("T01",))
+        self.calls: list[str] = []
+        self.fails_in, self.why, self.healed = fails_in, obstacle, healed
+
+    def called(self, name: str) -> None:
+        """Remember, and fail where told."""
+        self.calls.append(name)
+        if name == self.fails_in:
+            raise FaultFailed(f"{name} went wrong")
+
+    def obstacle(self, context: Context) -> str | None:
+        """Say why it can't be run."""
+        return self.why
+
+    def inject(self, context: Context) -> None:
+        """Begin."""
+        self.called("inject")
+
+    def lift(self, context: Context) -> None:
+        """End."""
+        self.called("lift")
+
+    def verify(self, context: Context) -> Healed:
+        """Read back."""
+        self.called("verify")
+        return Healed(ok=self.healed, text="read back")
+
+    def evidence(self, context: Context) -> Bite:
+        """Show."""
+        self.called("evidence")
+        return Bite(bit=True, text="it bit")
+
+
+def run(fault: Fault, monkeypatch: pytest.MonkeyPatch, *, at_s: float = 0.0) -> FaultRecord:
+    """Run one fault to its end, or up to an early heal."""
+    monkeypatch.setattr(module, "fault", lambda *_: fault)
+    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    plan = FaultPlan(kind="noop", targets=("T01",), at_s=at_s, for_s=0.0)
+    scenario = Scenario(
+        name="x", title="x", seed=1, claims=(), thresholds=(), load=LoadPlan(duration_s=10), stages=(),
+        fleet=FleetPlan(tills=("T01", "T02"), profile="site-1g-1.80"), faults=(plan,),
+    )  # fmt: skip
+    said: list[str] = []
+    runner = FaultRunner(scenario, CONTEXT, say=said.append)
+    runner.start(time.monotonic())
+    if at_s == 0.0:
+        for thread in runner._threads:
+            thread.join(10)
+    assert runner.heal(deadline_s=10) == []
+    return runner.records()[0]
+
+
+def test_a_fault_runs_from_injection_to_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Injected, lifted, read back, shown; with the times of its window."""
+    fault = Scripted()
+    record = run(fault, monkeypatch)
+    assert fault.calls == ["inject", "lift", "verify", "evidence"]
+    assert (record.ran, record.bit, record.healed) == (True, True, True)
+    assert record.started_ms is not None
+    assert record.ended_ms is not None
+
+
+def test_a_failed_injection_is_lifted_and_never_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what was done, so nothing is proved, but it is undone."""
+    fault = Scripted(fails_in="inject")
+    record = run(fault, monkeypatch)
+    assert fault.calls == ["inject", "lift", "verify", "evidence"]
+    assert record.bit is None
+    assert "inject went wrong" in record.evidence
+
+
+@pytest.mark.parametrize("fails_in", ["lift", "verify"])
+def test_a_failed_heal_is_on_record(monkeypatch: pytest.MonkeyPatch, fails_in: str) -> None:
+    """Lifting is tried again; what can't be read back is not healed."""
+    fault = Scripted(fails_in=fails_in, healed=False)
+    record = run(fault, monkeypatch)
+    assert record.healed is False
+    assert fault.calls.count("lift") == (3 if fails_in == "lift" else 1)
+
+
+def test_what_can_not_be_run_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason is kept, and nothing was touched."""
+    fault = Scripted(obstacle="needs root")
+    record = run(fault, monkeypatch)
+    assert fault.calls == []
+    assert (record.ran, record.bit) == (False, None)
+    assert "needs root" in record.evidence
+
+
+def test_a_run_that_ends_early_starts_no_more_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of later is said to have not been reached."""
+    fault = Scripted()
+    record = run(fault, monkeypatch, at_s=3600.0)
+    assert fault.calls == []
+    assert not record.ran
+    assert "not reached" in record.evidence
+
+
+def test_the_registry_says_what_is_wrong_with_parameters() -> None:
+    """A near miss of a parameter's name is suggested."""
+    known = KnownFaults()
+    problems: Callable[..., Any] = known.problems
+    assert problems("latency", {"latency_ms": 100}, ("T01",)) == {}
+    assert "did you mean 'latency_ms'" in problems("latency", {"latencyms": 1}, ("T01",))["latencyms"]
+    assert "is for tills" in problems("cut", {}, ("server",))["targets"]
+    assert known.on_link("cut")
+    assert not known.on_link("kill")
