@@ -29,7 +29,11 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalRow:
-    """A till's row: the durable mark, the session of its last handshake, where it was closed (None: open)."""
+    """A till's row: the durable mark and the session of its last handshake.
+
+    closed_at  another journal continues this one from there (None: open). What is common up to there may
+               still come, to a server that was promoted without it; nothing beyond.
+    """
 
     key: Key
     durable: Mark
@@ -117,7 +121,7 @@ def greet(
         hash_at_head=hash_at_head if hello.head_seq <= found.durable.seq else None,
         safe=min(safe, found.durable.seq),
         server_ms=now_ms,
-        closed=found.closed_at is not None,
+        closed=found.closed_at is not None and found.durable.seq >= found.closed_at,
     )
     return Greeting(answer=answer, opens=row is None)
 
@@ -204,7 +208,7 @@ def _refuse_batch(view: ServerView, row: JournalRow | None, batch: Batch) -> Ref
         return Refusal(code="stale_term", message=f"batch of term {batch.term.n}, this is {term.n}")
     if row is None or row.session is None or batch.session != row.session:
         return Refusal(code="session_unknown", message="shake hands first")
-    if row.closed_at is not None:
+    if row.closed_at is not None and batch.first_seq + len(batch.payloads) - 1 > row.closed_at:
         return Refusal(code="fork", message="the journal is closed", at_seq=row.closed_at)
     return _refuse_shape(row, batch)
 

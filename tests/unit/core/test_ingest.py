@@ -211,6 +211,16 @@ def test_a_till_of_another_reign_gets_no_handshake(term: TermWire, expected: str
     assert standby.code == "not_live"
 
 
+def test_a_closed_journal_still_takes_what_is_common_and_nothing_beyond() -> None:
+    """A server that was promoted without it must get the part that the new journal rests on."""
+    closed = replace(having(1), closed_at=3)
+    assert isinstance(planned(closed, batch(2, 3)), Plan)
+    assert code(planned(closed, batch(2, 4))) == "fork"
+    answer = greeted(closed, hello(head_seq=3))
+    assert isinstance(answer, Greeting)
+    assert not answer.answer.closed
+
+
 def test_a_closed_journal_says_so() -> None:
     """Another incarnation continues it."""
     answer = greeted(replace(having(3), closed_at=2), hello())

@@ -1,0 +1,329 @@
+"""What befalls the chain: each kind of misfortune is one function, and lifts itself after a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from chaos.fleet.simulated.cashiers import op_id
+from chaos.fleet.simulated.disk import Disk
+from chaos.fleet.simulated.network import Weather
+from chaos.fleet.simulated.plan import Action
+from chaos.fleet.simulated.till_store import TillStore
+from syncref.core import failover
+from syncref.core.failover import Role
+from syncref.domain.identity import Key
+
+if TYPE_CHECKING:
+    from chaos.fleet.simulated.server import ServerNode
+    from chaos.fleet.simulated.till import TillNode
+    from chaos.fleet.simulated.world import World
+
+
+def befall(world: World, action: Action) -> None:
+    """Let a misfortune happen. After healing nothing happens any more."""
+    if not world.healed:
+        world.note(f"--- {action.kind} (who {action.who}, n {action.n}, for {action.for_ms} ms)")
+        KINDS[action.kind](world, action)
+
+
+def _till(world: World, action: Action) -> TillNode:
+    return world.tills[action.who % len(world.tills)]
+
+
+def _server(world: World, action: Action) -> ServerNode:
+    return world.live() or world.servers[action.amount % len(world.servers)]
+
+
+def kill_till(world: World, action: Action) -> None:
+    """Kill a till's process some effects from now, and start it again."""
+    till = _till(world, action)
+    till.die_soon(action.n, power=False)
+    world.loop.after(action.for_ms + 500, _restart_till, world, till)
+
+
+def power_till(world: World, action: Action) -> None:
+    """Cut a till's power some effects from now."""
+    till = _till(world, action)
+    till.die_soon(action.n, power=True)
+    world.loop.after(action.for_ms + 500, _restart_till, world, till)
+
+
+def _restart_till(world: World, till: TillNode) -> None:
+    if till.alive and till.doom >= 0:  # it did not get that far
+        till.die()
+    world.switch_on(till)
+
+
+def kill_server(world: World, action: Action) -> None:
+    """Kill a server some effects from now, usually the live one."""
+    server = world.servers[action.amount % 2] if action.amount % 5 == 0 else _server(world, action)
+    server.die_soon(action.n, power=False)
+    world.loop.after(action.for_ms + 300, _restart_server, world, server)
+
+
+def _restart_server(world: World, server: ServerNode) -> None:
+    if server.alive and server.doom >= 0:
+        server.die()
+    world.switch_on(server)
+
+
+def _weather(world: World, action: Action, change: Callable[[Weather], None]) -> None:
+    """Change the weather of one till's links, or of all, and of the servers' own when nobody is named."""
+    everybody = action.amount % 4 == 0
+    tills = world.tills if everybody else [_till(world, action)]
+    links = [link for till in tills for link in till.links]
+    if action.amount % 8 == 0:
+        links += [*world.peers.values(), *world.clerks.links]
+    for link in links:
+        change(link.weather)
+
+    def lift() -> None:
+        for link in links:
+            link.weather = Weather()
+
+    world.loop.after(action.for_ms, lift)
+
+
+def cut(world: World, action: Action) -> None:
+    """Cut links: what is sent is refused at once."""
+    _weather(world, action, lambda weather: setattr(weather, "cut", True))
+
+
+def black(world: World, action: Action) -> None:
+    """Turn links into black holes."""
+    _weather(world, action, lambda weather: setattr(weather, "black", True))
+
+
+def answers_cut(world: World, action: Action) -> None:
+    """Let requests arrive and lose their answers: acks after commits."""
+    _weather(world, action, lambda weather: setattr(weather, "answers_cut", True))
+
+
+def noise(world: World, action: Action) -> None:
+    """Lose, repeat, delay and so reorder a share of what is sent."""
+
+    def change(weather: Weather) -> None:
+        weather.drop, weather.repeat, weather.late = 0.1, 0.2, 0.3
+
+    _weather(world, action, change)
+
+
+def clock(world: World, action: Action) -> None:
+    """Let a till's clock jump by up to an hour, mostly back."""
+    jump = action.amount % 3_600_000
+    _till(world, action).offset_ms += jump if action.amount % 3 == 0 else -jump
+
+
+def drift(world: World, action: Action) -> None:
+    """Let a till's clock run fast or slow."""
+    _till(world, action).rate = 0.5 + (action.amount % 100) / 100
+
+
+def disk_full_till(world: World, action: Action) -> None:
+    """Let a till run out of room for a while."""
+    till = _till(world, action)
+    till.disk_full = True
+    world.loop.after(action.for_ms, setattr, till, "disk_full", False)
+
+
+def unknown_commit(world: World, action: Action) -> None:
+    """Let the outcome of a till's next commit be unknown."""
+    _till(world, action).unknown_commits += 1
+
+
+def disk_full_server(world: World, action: Action) -> None:
+    """Let the live server run out of room for a while."""
+    server = _server(world, action)
+    server.disk_full = True
+    world.loop.after(action.for_ms, setattr, server, "disk_full", False)
+
+
+def lag(world: World, action: Action) -> None:
+    """Let replication stand still for a while."""
+    for server in world.servers:
+        if server.standby_of is not None and server.replication_stopped_ms is None:
+            server.catch_up()
+            server.replication_stopped_ms = world.loop.now
+            world.loop.after(action.for_ms, setattr, server, "replication_stopped_ms", None)
+
+
+def promote(world: World, action: Action) -> None:
+    """Promote the standby, whether the live server is still there or not."""
+    for server in world.servers:
+        if server.standby_of is not None and server.alive:
+            if action.n % 2:
+                old = server.standby_of
+                old.die()
+                world.loop.after(action.for_ms + 1000, world.switch_on, old)
+            server.guarded(failover.PromoteAsked(fresh_id=world.fresh()))
+            return
+
+
+def rejoin(world: World, action: Action) -> None:
+    """Make a fenced server the live one's standby, from a copy of its database."""
+    live = world.live()
+    for server in world.servers:
+        if live is not None and server is not live and server.failover.role is Role.FENCED:
+            server.die()
+            _copy(live, server)
+            server.fence = 0
+            world.switch_on(server)
+
+
+def promote_back(world: World, action: Action) -> None:
+    """Lose the promoted server and let the operator confirm the fenced one."""
+    fenced = [s for s in world.servers if s.alive and s.failover.role is Role.FENCED]
+    live = world.live()
+    if not fenced or live is None:
+        return
+    live.die()
+    world.restored()
+    world.loop.after(action.for_ms + 3000, world.switch_on, live)
+    fenced[0].guarded(failover.OperatorConfirmed(fresh_id=world.fresh()))
+
+
+def restore(world: World, action: Action) -> None:
+    """Restore the live server's database from an older backup, and its standby from that."""
+    live = world.live()
+    if live is None:
+        return
+    age = min(action.for_ms, world.retention_ms // 2)
+    until = world.loop.now - age
+    length = max(1, sum(1 for at in live.commit_times if at <= until))
+    standbys = live.standbys()
+    live.die()
+    live.store = live.store.fork_off(length)
+    live.commit_times = live.commit_times[:length]
+    live.store.timeline = world.next_timeline()
+    live.highest_told = max(server.store.term.n for server in world.servers)
+    live.safe_told.clear()
+    for standby in standbys:
+        standby.die()
+        _copy(live, standby)
+        world.switch_on(standby)
+    world.restored()
+    world.switch_on(live)
+
+
+def _copy(source: ServerNode, target: ServerNode) -> None:
+    target.store = source.store.fork_off()
+    target.store.timeline = source.store.timeline
+    target.commit_times = list(source.commit_times)
+    target.standby_of = source
+    target.replication_stopped_ms = None
+
+
+def reimage(world: World, action: Action) -> None:
+    """Give a till a new disk: what was only on the old one is a declared loss."""
+    till = _till(world, action)
+    till.die()
+    world.lost_with(till, set(till.store.ops))
+    reprovision(world, till)
+    world.loop.after(300, world.switch_on, till)
+    world.loop.after(600, world.cashiers.open, till.index)
+
+
+def reprovision(world: World, till: TillNode) -> None:
+    """Provision a till anew: another incarnation, drawn at random."""
+    till.key = Key(till=till.key.till, incarnation=world.fresh())
+    till.disk = Disk()
+    till.store = TillStore(till.disk, cluster=world.cluster, key=till.key)
+
+
+def rollback(world: World, action: Action) -> None:
+    """Bring an older state of a till's disk back."""
+    till = _till(world, action)
+    till.die()
+    length = len(till.disk.records)
+    kept = length - min(length // 3, 1 + action.n)
+    before = set(till.store.ops)
+    till.disk = till.disk.copy(kept)
+    till.store = TillStore(till.disk, cluster=world.cluster, key=till.key)
+    world.lost_with(till, before - set(till.store.ops))
+    world.twins.add(till.index)
+    world.loop.after(300, world.switch_on, till)
+    world.loop.after(600, world.cashiers.open, till.index)
+
+
+def clone(world: World, action: Action) -> None:
+    """Let a second machine run with a copy of a till's disk."""
+    till = _till(world, action)
+    if till.index in world.clones or till.index in world.clones.values() or not till.alive:
+        return
+    twin = world.add_till(till.disk.copy(), till.key)
+    world.losers |= {till.index, twin.index}
+    world.twins |= {till.index, twin.index}
+    world.clones[till.index] = twin.index
+    world.cashiers.days[twin.index] = world.cashiers.days.get(till.index, 1)
+
+
+def poison(world: World, action: Action) -> None:
+    """Let the server's database be unable to hold one sale's values."""
+    number = 1 + action.amount % max(1, sum(1 for a in world.plan.actions if a.kind == "sale"))
+    world.poison.add(op_id(world.plan.seed, number))
+
+
+def compact(world: World, action: Action) -> None:
+    """Let the live server forget its tombstones."""
+    live = world.live()
+    if live is not None and not live.store.begun:
+        live.store.write("compact")
+        live.commit_times.append(world.loop.now)
+
+
+def manual(world: World, action: Action) -> None:
+    """Sync a till's masters by hand, beside its schedule."""
+    _till(world, action).sync_masters()
+
+
+def window(world: World, action: Action) -> None:
+    """End a till's sync window for a while."""
+    till = _till(world, action)
+    till.syncing = False
+    till.sleep()
+
+    def begin() -> None:
+        till.syncing = True
+        till.wake()
+
+    world.loop.after(action.for_ms * 2, begin)
+
+
+def reply_cut(world: World, action: Action) -> None:
+    """Let a till's cashiers hear nothing for a while."""
+    till = _till(world, action)
+    till.replies_cut = True
+    world.loop.after(action.for_ms, setattr, till, "replies_cut", False)
+
+
+KINDS: dict[str, Callable[[World, Action], None]] = {
+    call.__name__: call
+    for call in (
+        kill_till,
+        power_till,
+        kill_server,
+        cut,
+        black,
+        answers_cut,
+        noise,
+        clock,
+        drift,
+        disk_full_till,
+        unknown_commit,
+        disk_full_server,
+        lag,
+        promote,
+        rejoin,
+        promote_back,
+        restore,
+        reimage,
+        rollback,
+        clone,
+        poison,
+        compact,
+        manual,
+        window,
+        reply_cut,
+    )
+}

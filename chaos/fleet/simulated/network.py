@@ -1,0 +1,135 @@
+"""Links that lose, delay, repeat and reorder what they carry, in either direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+from chaos.fleet.simulated.loop import Loop
+
+Answer = object
+Respond = Callable[[Answer], None]
+Lost = Callable[[], None]
+
+
+class Killed(Exception):
+    """The node died here."""
+
+
+class Server(Protocol):
+    """What a link needs of the node at its far end."""
+
+    alive: bool
+
+    def handle(self, request: str, argument: Any, respond: Respond, lost: Lost) -> None:
+        """Take a request; `lost` is called when it will never be answered."""
+
+
+class Client(Protocol):
+    """What a link needs of the node at its near end. `boot` counts its starts."""
+
+    boot: int
+    alive: bool
+
+
+@dataclass(slots=True)
+class Weather:
+    """How a link behaves now. Shares are of 1; times in milliseconds."""
+
+    cut: bool = False  # refused at once
+    black: bool = False  # nothing comes through, nothing is refused
+    answers_cut: bool = False  # requests arrive, answers don't
+    latency_ms: int = 2
+    spread_ms: int = 6
+    drop: float = 0.0
+    repeat: float = 0.0
+    late: float = 0.0
+    late_ms: int = 3000
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request under way."""
+
+    boot: int
+    deadline: int
+    done: Callable[[Answer], None]
+    failed: Callable[[], None]
+    over: bool = False
+
+
+class Link:
+    """From a client to one server."""
+
+    def __init__(self, loop: Loop, draw: Random, client: Client, server: Server) -> None:
+        self.loop, self.draw, self.client, self.server = loop, draw, client, server
+        self.weather = Weather()
+
+    def ask(
+        self,
+        request: str,
+        argument: object,
+        *,
+        timeout_ms: int,
+        done: Callable[[Answer], None],
+        failed: Callable[[], None],
+    ) -> None:
+        """Send a request. `done` may come late, twice, or after `failed`; one of them comes."""
+        weather = self.weather
+        exchange = Exchange(self.client.boot, self.loop.now + timeout_ms, done, failed)
+        if weather.cut:
+            self.loop.after(1, self._fail, exchange)
+            return
+        if weather.black or (weather.drop and self.draw.random() < weather.drop):
+            self._lose(exchange)
+            return
+        self.loop.after(self._delay(), self._arrive, request, argument, exchange)
+        if weather.repeat and self.draw.random() < weather.repeat:
+            self.loop.after(self._delay() + weather.late_ms, self._arrive, request, argument, exchange)
+
+    def _delay(self) -> int:
+        weather = self.weather
+        delay = weather.latency_ms + int(self.draw.random() * weather.spread_ms)
+        if weather.late and self.draw.random() < weather.late:
+            delay += int(self.draw.random() * weather.late_ms)
+        return delay
+
+    def _arrive(self, request: str, argument: object, exchange: Exchange) -> None:
+        if not self.server.alive:
+            self.loop.after(self.weather.latency_ms, self._fail, exchange)
+            return
+
+        def respond(answer: Answer) -> None:
+            self._back(answer, exchange)
+
+        def lost() -> None:
+            self._lose(exchange)
+
+        self.server.handle(request, argument, respond, lost)
+
+    def _back(self, answer: Answer, exchange: Exchange) -> None:
+        weather = self.weather
+        gone = weather.cut or weather.black or weather.answers_cut
+        if gone or (weather.drop and self.draw.random() < weather.drop):
+            self._lose(exchange)
+            return
+        delay = self._delay()
+        if self.loop.now + delay > exchange.deadline:
+            self._lose(exchange)
+        self.loop.after(delay, self._deliver, answer, exchange)
+
+    def _deliver(self, answer: Answer, exchange: Exchange) -> None:
+        if self.client.alive and self.client.boot == exchange.boot:
+            exchange.over = True
+            exchange.done(answer)
+
+    def _lose(self, exchange: Exchange) -> None:
+        self.loop.after(max(1, exchange.deadline - self.loop.now), self._fail, exchange)
+
+    def _fail(self, exchange: Exchange) -> None:
+        if exchange.over or not self.client.alive or self.client.boot != exchange.boot:
+            return
+        exchange.over = True
+        exchange.failed()
