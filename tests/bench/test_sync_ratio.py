@@ -18,7 +18,8 @@ import msgspec
 import pytest
 
 from rehearsal.plan.scenario import SyncPlan
-from rehearsal.staging.shop import Shop
+from rehearsal.staging.configs import write_toml
+from rehearsal.staging.shop import Shop, till_sections
 from tests.bench import shop as bench
 
 SYNCING, ALONE = "T01", "T02"
@@ -30,15 +31,24 @@ USUAL_BUDGET_MS = 100
 
 
 def staged(tmp_path: Path, reply_budget_ms: int) -> Iterator[Shop]:
-    """Stage two tills with 20,000 products, of which one doesn't sync by itself."""
+    """Stage two tills with 20,000 products; one of them doesn't sync any more once it has them."""
     scenario = dataclasses.replace(
         bench.bench_scenario(("catalogue.products", "20000"), tills=2),
-        sync=SyncPlan(reply_budget_ms=reply_budget_ms, scheduled_only=(ALONE,)),
+        sync=SyncPlan(reply_budget_ms=reply_budget_ms),
     )
     with bench.staged_shop(tmp_path, scenario) as shop:
         if not bench.caps_enforced(shop):
             pytest.skip(f"tills can't be capped here: {shop.fleet.capper.reason}")
+        stop_syncing(shop, ALONE)
         yield shop
+
+
+def stop_syncing(shop: Shop, till: str) -> None:
+    """Restart a till that has its masters, without sync."""
+    sections = till_sections(shop, till)
+    sections["sync"]["continuous"] = False
+    write_toml(shop.fleet.dir(till) / "till.toml", sections)
+    shop.fleet.restart(till)
 
 
 def sale_latencies_ms(shop: Shop, till: str, folder: Path, *, edits: bool) -> list[float]:
