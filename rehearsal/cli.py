@@ -109,6 +109,25 @@ def diff(run_a: Path, run_b: Path, html: Path | None) -> None:
         click.echo(f"\nPage: {html}")
 
 
+@tillproof.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--products", type=click.IntRange(1, 1_000_000), default=5000, show_default=True)
+@click.option("--cashiers", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="One seed gives the same files.")
+def masters(folder: Path, products: int, cashiers: int, seed: int) -> None:
+    """Write example masters (products.csv, prices.csv, vendors.csv, ...) into FOLDER.
+
+    They show the form of your own, for `tillproof run --masters` and `syncref import`.
+    """
+    from rehearsal.catalogue import build_catalogue
+    from rehearsal.plan.scenario import CataloguePlan
+
+    if folder.is_dir() and any(folder.iterdir()):
+        raise click.BadParameter(f"{folder} is not empty")
+    made = build_catalogue(folder, plan=CataloguePlan(products=products), cashiers=cashiers, seed=seed)
+    click.echo(f"{made.products} products, {len(made.cashiers)} cashiers in {folder}")
+
+
 def unknown_scenario(name: str) -> str:
     """Return what to say of a scenario that is not there."""
     from rehearsal.plan.table import closest
