@@ -130,11 +130,14 @@ def _hello_answered(state: UplinkState, event: HelloAnswered, options: UplinkOpt
 
 
 def _compare(state: UplinkState, options: UplinkOptions) -> UplinkStep:
-    """Compare the server's mark with the journal's own hash there, reading it if need be."""
+    """Compare the server's mark with the journal's own hash there, reading it if need be.
+
+    Beyond the head that this core was told of as well: another process may write and upload this journal.
+    """
     answer = state.answer
     assert answer is not None
     seq = answer.durable_seq
-    if answer.closed or seq > state.head.seq:
+    if answer.closed:
         return _fork(state)
     for mark in (state.head, state.anchor):
         if mark.seq == seq:
@@ -144,6 +147,10 @@ def _compare(state: UplinkState, options: UplinkOptions) -> UplinkStep:
 
 def _local_hash(state: UplinkState, event: LocalHash, options: UplinkOptions) -> UplinkStep:
     if state.phase is Phase.CHECKING and state.answer is not None and event.seq == state.answer.durable_seq:
+        if event.seq > state.head.seq:
+            if event.hash is None:
+                return _fork(state)
+            state = replace(state, head=Mark(seq=event.seq, hash=event.hash))
         if event.hash is None:
             detail = f"server has {event.seq}, pruned up to {state.anchor.seq}"
             return _back_off(state, 1.0, options, alarm=Alarm(code="below_anchor", detail=detail))

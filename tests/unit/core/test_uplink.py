@@ -219,11 +219,22 @@ def test_a_fork_is_searched_for_its_greatest_common_mark(common: int) -> None:
 def test_a_till_whose_disk_was_rolled_back_is_rebased_at_its_head() -> None:
     """The server has more of the same journal: what was lost here is there."""
     up = Uplink().on(Wake()).answered(12, hash_at_head=mark(9).hash)
+    assert up.only(ReadHash).seq == 12
+    up.on(LocalHash(seq=12, hash=None))
     assert up.only(Rebase).common == mark(9)
     key = Key(till="T01", incarnation=b"n" * 16)
     up.on(Rebased(key=key, head=mark(2, "new"), genesis=mark(0, "new")))
     assert up.only(SendHello).head == mark(2, "new")
     assert (up.state.key, up.state.acked, up.state.anchor) == (key, 0, mark(0, "new"))
+
+
+def test_entries_that_another_process_of_this_till_uploaded_are_no_fork() -> None:
+    """Two uploaders on one queue: the journal has grown behind this core's back."""
+    up = Uplink().on(Wake()).answered(12).on(LocalHash(seq=12, hash=mark(12).hash))
+    assert up.only(PersistProgress).acked == 12
+    assert up.state.head == mark(12)
+    forked = Uplink().on(Wake()).answered(12).on(LocalHash(seq=12, hash=mark(12, "other").hash))
+    assert forked.only(Alarm).code == "forked"
 
 
 def test_a_closed_journal_is_rebased_even_when_all_of_it_is_common() -> None:
