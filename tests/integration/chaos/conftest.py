@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from chaos.caps.none import NoCaps
 from chaos.faults.base import Context, SystemPlan
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import ProcessFleet
+from chaos.proxy.engine import Choice
 
 TOY = str(Path(__file__).with_name("toy.py"))
 WAIT_S = 15.0
@@ -81,11 +83,10 @@ def fleet(tmp_path: Path) -> Iterator[ProcessFleet]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+@contextmanager
+def opened(run: Path, engine: Choice) -> Iterator[Context]:
     """A server, the proxy, two tills that sell and upload, and the context for faults on them."""
-    run = tmp_path_factory.mktemp("shop")
-    with ProcessFleet(run_dir=run, seed=7, engine="builtin", capper=FREE) as fleet:
+    with ProcessFleet(run_dir=run, seed=7, engine=engine, capper=FREE) as fleet:
         fleet.start_proxy()
         fleet.stage(toy(fleet, "server"))
         fleet.stage(*(toy(fleet, till, fleet.link(till, "server").url) for till in ("T01", "T02")))
@@ -93,3 +94,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
         assert until(lambda: all((witness.till_acked(till) or 0) > 0 for till in ("T01", "T02")))
         system = SystemPlan(clock_files={till: fleet.dir(till) / "clock" for till in ("T01", "T02")})
         yield Context(fleet=fleet, witness=witness, system=system)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+    """An open shop whose links run through the built-in proxy."""
+    with opened(tmp_path_factory.mktemp("shop"), "builtin") as context:
+        yield context

@@ -34,34 +34,6 @@ def catches_up(context: Context, till: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("kind", "given"),
-    [
-        ("cut", {}),
-        ("black_hole", {}),
-        ("latency", {"latency_ms": 150}),
-        ("bandwidth", {"rate_kb_s": 1}),
-        ("reset", {}),
-        ("lost_ack", {}),
-    ],
-)
-def test_a_link_fault_bites_its_till_and_heals(shop: Context, kind: str, given: dict[str, object]) -> None:
-    """Evidence, read-back, and the till catches up by itself."""
-    bite, healed = suffered(shop, fault(kind, ["T01"], given))
-    assert (bite.bit, healed.ok) == (True, True), (bite, healed)
-    assert catches_up(shop, "T01")
-
-
-@pytest.mark.parametrize("kind", ["cut", "black_hole", "latency", "bandwidth", "reset", "lost_ack"])
-def test_a_fault_on_a_link_that_nobody_uses_does_not_bite(shop: Context, kind: str) -> None:
-    """The link of a till that goes another way: the fault takes, and is not called effective."""
-    fleet = shop.fleet
-    assert hasattr(fleet, "link")
-    fleet.link("T02", "T01")  # T02 talks to the server, not to this
-    bite, healed = suffered(shop, fault(kind, ["T02/T01"]), looks=2)
-    assert (bite.bit, healed.ok) == (False, True), (bite, healed)
-
-
-@pytest.mark.parametrize(
     ("kind", "target"), [("kill", "T01"), ("kill", "server"), ("pause", "T01"), ("restart", "T01")]
 )
 def test_a_process_fault_bites_and_the_node_comes_back(shop: Context, kind: str, target: str) -> None:
