@@ -49,7 +49,7 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         machines=counted,
         versions=versions(),
         real={name: float(value) for name, value in _real(scenario) if value},
-        expected_z=tuple((till, run.business_date) for till in shop.tills),
+        expected_z=() if run.interrupted else tuple((till, run.business_date) for till in shop.tills),
         pairs=shop.catalogue.pairs,
         clock_error=_clock_error(scenario),
         stale_bound_s=scenario.stale_bound_s,
