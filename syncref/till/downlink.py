@@ -76,6 +76,7 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
         continuous: bool,
         merge_soon: Callable[[], None],
         term_met: Callable[[Term], None],
+        contact_changed: Callable[[], None],
     ) -> None:
         super().__init__("downlink")
         self._database = database
@@ -88,6 +89,8 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
         self._continuous = continuous
         self._merge_soon = merge_soon
         self._term_met = term_met
+        self._contact_changed = contact_changed
+        self._reached = False
         self._pace = Pace(database.gate, self._stopping)
         self._hurry = threading.Event()
         self._holding = False
@@ -176,11 +179,19 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
             )
         except Unreachable as error:
             self.failed(error)
+            self._reach(False)
             return TransportFailed(request=effect.request, draw=self.draw())
         self.contact_ms = self._clock.now_ms()
         self.error = None
+        self._reach(True)
         self._pace.start()
         return answer
+
+    def _reach(self, reached: bool) -> None:
+        """Tell the uplink when a server went or came back, so that it need not find out by itself."""
+        if reached != self._reached:
+            self._reached = reached
+            self._contact_changed()
 
     def _chunk(self, base: str, effect: FetchChunk) -> ChunkArrived:
         chunk = self._calls.load(base, table=effect.table, after=effect.after, start_pos=effect.start_pos)

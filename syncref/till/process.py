@@ -9,13 +9,13 @@ import logging
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from syncref.config import TillSettings
 from syncref.core.downlink_messages import DownlinkOptions
 from syncref.core.uplink_messages import TermSeen, UplinkOptions
 from syncref.domain.masters import MASTERS
-from syncref.errors import ConfigInvalid
+from syncref.errors import ConfigInvalid, SyncrefError
 from syncref.logs import event
 from syncref.store.till_journal import check_chain
 from syncref.store.till_open import TillDatabase
@@ -98,10 +98,14 @@ class Till:
         self.database.close()
 
     def _checked(self) -> TillState:
-        self.database.check()
-        state = identity(self.database, name=self.settings.till.name)
-        with self.database.read() as connection:
-            check_chain(connection, where=self.database.where)
+        try:
+            self.database.check()
+            state = identity(self.database, name=self.settings.till.name)
+            with self.database.read() as connection:
+                check_chain(connection, where=self.database.where)
+        except SyncrefError:
+            self.database.close()
+            raise
         return state
 
     def _calls(self) -> ServerCalls:
@@ -143,6 +147,7 @@ class Till:
             continuous=self.times.continuous,
             merge_soon=self.caretaker.merge_soon,
             term_met=lambda term: self.uplink.post(TermSeen(term=term)),
+            contact_changed=self.uplink.look_again,
         )
 
 
@@ -161,14 +166,13 @@ def read_secret(settings: TillSettings) -> str:
 def run(settings: TillSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigInvalid, StorageCorrupt."""
     tune()
-    listener = _listen(settings)
-    till = Till(settings)
-    till.start()
-    try:
-        asyncio.run(_serve(till, listener))
-    finally:
-        till.stop()
-        listener.close()
+    with closing(_listen(settings)) as listener:
+        till = Till(settings)
+        till.start()
+        try:
+            asyncio.run(_serve(till, listener))
+        finally:
+            till.stop()
     event(_log, logging.INFO, "stopped", till=settings.till.name)
 
 

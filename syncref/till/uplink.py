@@ -94,6 +94,11 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         if self._wanted():
             self.post(Wake(head=head))
 
+    def look_again(self) -> None:
+        """Shake hands at once, if it is a time of sync: a server may have gone or come back."""
+        if self._wanted():
+            self.post(Wake(now=True))
+
     def sync_now(self) -> Mark:
         """Ask for an upload at once and return the head that it is to reach."""
         with self._database.read() as connection:
