@@ -179,17 +179,49 @@ class Case:
             return row["cluster"]
         raise EvidenceMissing("server/term.csv has no row")
 
+    @cached_property
+    def anchors(self) -> dict[JournalKey, tuple[int, str]]:
+        """The end (sequence, hash) of each journal's pruned start, where a till says that it pruned."""
+        found = {}
+        for till in self.till_names:
+            for row in self.evidence.rows_if_any(f"tills/{till}/anchor.csv"):
+                found[row["till"], row["incarnation"]] = (int(row["seq"]), row["hash"])
+        return found
+
+    @cached_property
+    def journals(self) -> Journals:
+        """The tills' journals from their first entry; a pruned start is the server's, under its anchor."""
+        return {key: (*self._pruned(key), *entries) for key, entries in self.till_journals.items()}
+
+    def _pruned(self, key: JournalKey) -> tuple[Entry, ...]:
+        end, _ = self.anchors.get(key, (0, ""))
+        return tuple(entry for entry in self.server_journals.get(key, ()) if entry.seq <= end) if end else ()
+
     def journaled(self) -> Iterator[Receipt]:
-        """Yield the receipts in the tills' journals, per journal in order of sequence."""
-        for entries in self.till_journals.values():
+        """Yield the receipts in the journals, per journal in order of sequence."""
+        for entries in self.journals.values():
             for entry in entries:
                 if isinstance(entry.content, Receipt):
                     yield entry.content
 
     @cached_property
     def on_tills(self) -> tuple[Receipt, ...]:
-        """All tills' typed receipts."""
-        return tuple(receipt for witness in self.tills.values() for receipt in witness.receipts)
+        """All tills' typed receipts, with those of a pruned start as the server has them."""
+        own = [receipt for witness in self.tills.values() for receipt in witness.receipts]
+        pruned = {
+            (*key, entry.content.op_id)
+            for key in self.anchors
+            for entry in self._pruned(key)
+            if isinstance(entry.content, Receipt)
+        } - {(receipt.till, receipt.incarnation, receipt.op_id) for receipt in own}
+        return (
+            *own,
+            *(
+                receipt
+                for receipt in self.server.receipts
+                if (receipt.till, receipt.incarnation, receipt.op_id) in pruned
+            ),
+        )
 
     @cached_property
     def set_aside(self) -> dict[tuple[str, str, int], dict[str, str]]:

@@ -25,7 +25,7 @@ def check(case: Case) -> CheckResult:
     """Judge the journals of tills and server, and the rows derived from them."""
     findings = Findings(NAME)
     ours, theirs = case.till_journals, case.server_journals
-    starts = _anchors(case)
+    starts = case.anchors
     for key in sorted(ours):
         _unbroken(findings, case, key, "till", starts.get(key))
     for key in sorted(theirs):
@@ -40,15 +40,6 @@ def check(case: Case) -> CheckResult:
     return findings.result(
         f"{count} entries in {len(theirs)} journals: same bytes on till and server, hashes and rows follow"
     )
-
-
-def _anchors(case: Case) -> dict[JournalKey, tuple[int, str]]:
-    """Return the end of each journal's pruned start, where a till says that it pruned."""
-    found = {}
-    for till in case.till_names:
-        for row in case.evidence.rows_if_any(f"tills/{till}/anchor.csv"):
-            found[row["till"], row["incarnation"]] = (int(row["seq"]), row["hash"])
-    return found
 
 
 def _unbroken(findings: Findings, case: Case, key: JournalKey, place: str, anchor: tuple[int, str] | None) -> None:

@@ -73,7 +73,7 @@ def check(case: Case) -> CheckResult:
     findings = Findings(NAME)
     law = Law(case)
     sold = 0
-    for (till, _), entries in sorted(case.till_journals.items()):
+    for (till, _), entries in sorted(case.journals.items()):
         error = CLOCK_ERROR_MS + case.meta.clock_error.get(till, 0)
         floor_ms = 0
         memory = Memory(law)

@@ -177,9 +177,7 @@ def _numbers(findings: Findings, case: Case) -> None:
                     f"a receipt number repeats on the {place}",
                     receipt_no=receipt.receipt_no, op_id=receipt.op_id, other_op_id=other,
                 )  # fmt: skip
-    for (till, incarnation), entries in sorted(case.till_journals.items()):
-        if entries and entries[0].seq != 1:
-            continue  # the start is pruned
+    for (till, incarnation), entries in sorted(case.journals.items()):
         due = 1
         for entry in entries:
             if not isinstance(entry.content, Receipt):

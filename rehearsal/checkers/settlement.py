@@ -144,7 +144,7 @@ def _states(findings: Findings, server: dict[Day, Totals], expected: set[Day], l
 
 def _z_entries(case: Case) -> Iterator[tuple[str, DayClosed, list[Entry]]]:
     """Yield till, Z and the entries before it, for each Z in a till's journal."""
-    for (till, _), entries in sorted(case.till_journals.items()):
+    for (till, _), entries in sorted(case.journals.items()):
         for place, entry in enumerate(entries):
             if isinstance(entry.content, DayClosed):
                 yield till, entry.content, list(entries[:place])
