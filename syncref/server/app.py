@@ -40,7 +40,11 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
         config=config, engine=engine, desk=desk, ingest=ingest, feed=feed, changes=changes, clock_ms=now_ms
     )
     background = Background(
-        engine, fold_ms=config.stock_fold_ms, retention_days=config.change_retention_days, clock_ms=now_ms
+        engine,
+        fold_ms=config.stock_fold_ms,
+        retention_days=config.change_retention_days,
+        clock_ms=now_ms,
+        busy=lambda: worker.batches_waiting > 1,
     )
 
     async def start(_: Litestar) -> None:

@@ -1,6 +1,7 @@
 """What a server does between requests: the stock fold, resolving flags, pruning old changes.
 
-Every worker tries; an advisory lock lets one at a time through, so no worker is special.
+Every worker tries; an advisory lock lets one at a time through, so no worker is special. A flush of
+backlogs goes first: meanwhile the fold waits up to WAITS_MAX of its turns.
 """
 
 from __future__ import annotations
@@ -19,19 +20,30 @@ from syncref.store.server_stock import fold, resolve_flags
 from syncref.store.server_term import writable_term
 
 PRUNE_EVERY_S = 3600
+WAITS_MAX = 5
 DAY_MS = 86_400_000
 _PRUNE_LOCK = 7_238_093
 _log = logging.getLogger("syncref.server.background")
 
 
 class Background:
-    """A thread that folds every `fold_ms` until it is stopped."""
+    """A thread that folds every `fold_ms` until it is stopped; while uploads queue up, less often."""
 
-    def __init__(self, engine: Engine, *, fold_ms: int, retention_days: int, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        fold_ms: int,
+        retention_days: int,
+        clock_ms: Callable[[], int],
+        busy: Callable[[], bool],
+    ) -> None:
         self._engine = engine
         self._fold_s = fold_ms / 1000
         self._retention_ms = retention_days * DAY_MS
         self._clock_ms = clock_ms
+        self._busy = busy
+        self._waited = 0
         self._stop = threading.Event()
         self._pruned_ms: int | None = None
         self._thread = threading.Thread(target=self._run, name="background", daemon=True)
@@ -47,6 +59,10 @@ class Background:
 
     def _run(self) -> None:
         while not self._stop.wait(self._fold_s):
+            if self._busy() and self._waited < WAITS_MAX:
+                self._waited += 1
+                continue
+            self._waited = 0
             try:
                 while self._step() and not self._stop.is_set():
                     pass

@@ -21,17 +21,24 @@ import uvicorn
 from litestar import Litestar
 
 from syncref.config import Address
-from syncref.errors import ConfigInvalid
+from syncref.errors import ConfigInvalid, StorageFailed
 from syncref.logs import configure, event
 
 GRACE_S = 8
+QUICK_S = 3.0
+FAILURES_MAX = 5
 _PR_SET_PDEATHSIG = 1
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
 _log = logging.getLogger("syncref.serve")
 
 
 class _Server(uvicorn.Server):
-    """Lets requests that wait for news go before it waits for connections to finish."""
+    """Takes signals once it can act on them, and lets requests that wait for news go before it stops."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let signals through: uvicorn's handlers are in place now."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell the application that it leaves, then shut down as usual."""
@@ -58,6 +65,7 @@ def serve(make: Callable[[], Litestar], listener: socket.socket, *, workers: int
     running = {_fork(make, listener): time.monotonic() for _ in range(workers)}
     stopping = False
     deadline = 0.0
+    failures = 0
     while running:
         wait_s = max(0.0, deadline - time.monotonic()) if stopping else 3600.0
         found = signal.sigtimedwait(_SIGNALS, wait_s)
@@ -73,7 +81,11 @@ def serve(make: Callable[[], Litestar], listener: socket.socket, *, workers: int
             if stopping:
                 continue
             event(_log, logging.ERROR, "worker_died", pid=pid, status=status)
-            if time.monotonic() - started < 1:
+            failures = failures + 1 if time.monotonic() - started < QUICK_S else 0
+            if failures >= FAILURES_MAX:
+                _tell(running, signal.SIGKILL)
+                raise StorageFailed("the workers die as soon as they start; the log says why")
+            if failures:
                 time.sleep(0.5)
             running[_fork(make, listener)] = time.monotonic()
     listener.close()
@@ -124,7 +136,6 @@ def _die_with(parent: int) -> None:
 def _work(make: Callable[[], Litestar], listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignored)  # uvicorn raises the signal again after it has stopped
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     config = uvicorn.Config(
         make(),
         log_config=None,
