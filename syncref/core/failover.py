@@ -235,15 +235,18 @@ def _peer_answered(state: FailoverState, event: PeerAnswered) -> FailoverStep:
         detail = f"a peer is live in term {event.term_n}, which is this server's"
         return Step(seen, (Alarm(code="two_live", detail=detail),))
     if state.role is Role.STARTING and event.role in (Role.STANDBY, Role.FENCED):
+        if seen.highest_seen > state.term.n:  # a till has met another live server
+            return _fence(seen, seen.highest_seen)
         return _confirmed(seen)
     return Step(seen, ())
 
 
 def _operator_confirmed(state: FailoverState, event: OperatorConfirmed) -> FailoverStep:
     """The operator's word starts a server without peers' help, and ends a fence under a new term."""
-    if state.role is Role.STARTING:
+    surpassed = state.highest_seen > state.term.n
+    if state.role is Role.STARTING and not surpassed:
         return _confirmed(state)
-    if state.role is Role.FENCED:
+    if state.role in (Role.STARTING, Role.FENCED):
         return _open_term(state, event.fresh_id)
     return Step(state, ())
 

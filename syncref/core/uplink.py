@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from syncref.core.step import Step, full_jitter_ms
 from syncref.core.terms import distrust
 from syncref.core.uplink_messages import (
@@ -137,8 +139,10 @@ def _compare(state: UplinkState, options: UplinkOptions) -> UplinkStep:
     answer = state.answer
     assert answer is not None
     seq = answer.durable_seq
+    if state.frozen and seq >= state.head.seq:
+        return _frozen_there(state, options)
     if answer.closed:
-        return _fork(state)
+        return _fork(state, options)
     for mark in (state.head, state.anchor):
         if mark.seq == seq:
             return _compared(state, mark.hash, options)
@@ -149,7 +153,7 @@ def _local_hash(state: UplinkState, event: LocalHash, options: UplinkOptions) ->
     if state.phase is Phase.CHECKING and state.answer is not None and event.seq == state.answer.durable_seq:
         if event.seq > state.head.seq:
             if event.hash is None:
-                return _fork(state)
+                return _fork(state, options)
             state = replace(state, head=Mark(seq=event.seq, hash=event.hash))
         if event.hash is None:
             detail = f"server has {event.seq}, pruned up to {state.anchor.seq}"
@@ -167,14 +171,15 @@ def _compared(state: UplinkState, own_hash: bytes, options: UplinkOptions) -> Up
     answer = state.answer
     assert answer is not None
     if own_hash != answer.durable_hash:
-        return _fork(state)
+        return _fork(state, options)
     term = Term(cluster=answer.term.cluster, n=answer.term.n, id=answer.term.id)
     same = term == state.term
+    safe = min(answer.safe, state.head.seq)
     after = replace(
         state,
         term=term,
         acked=answer.durable_seq,
-        safe=max(state.safe, answer.safe) if same else answer.safe,
+        safe=max(state.safe, safe) if same else safe,
         session=answer.session,
         sent=Mark(seq=answer.durable_seq, hash=answer.durable_hash),
         answer=None,
@@ -198,10 +203,24 @@ def _persisted(state: UplinkState, event: Persisted, options: UplinkOptions) -> 
 # --- forks
 
 
-def _fork(state: UplinkState) -> UplinkStep:
+def _frozen_there(state: UplinkState, options: UplinkOptions) -> UplinkStep:
+    """All of a frozen journal is on this server, or it is other than the one that it was frozen against."""
+    answer = state.answer
+    assert answer is not None
+    if answer.hash_at_head != state.head.hash:
+        detail = f"other bytes up to {state.head.seq} of a journal that is continued"
+        return _back_off(state, 1.0, options, alarm=Alarm(code="frozen_fork", detail=detail))
+    there = msgspec.structs.replace(answer, durable_seq=state.head.seq, durable_hash=state.head.hash)
+    return _compared(replace(state, answer=there), state.head.hash, options)
+
+
+def _fork(state: UplinkState, options: UplinkOptions) -> UplinkStep:
     """Begin to look for the greatest common mark. The till goes on selling meanwhile."""
     answer = state.answer
     assert answer is not None
+    if state.frozen:
+        detail = f"other bytes at {answer.durable_seq} of a journal that is continued"
+        return _back_off(state, 1.0, options, alarm=Alarm(code="frozen_fork", detail=detail))
     high = min(answer.durable_seq, state.head.seq)
     detail = f"server has {answer.durable_seq}, own head {state.head.seq}"
     alarm = Alarm(code="closed" if answer.closed else "forked", detail=detail)

@@ -53,6 +53,8 @@ class UplinkState:
     anchor   the last pruned mark (the genesis when nothing is pruned): the lowest that can be compared
     sent     the server's mark in this session: what is loaded next comes after it
     inflight the last mark of the batch that is under way
+    frozen   another journal of this till continues this one: its entries are still owed to every server,
+             nothing is added, and nothing of it is ever rebased
     request  numbers what was asked of servers, so that an answer to something given up moves nothing
     """
 
@@ -69,6 +71,7 @@ class UplinkState:
     inflight: Mark | None = None
     answer: HelloAnswer | None = None
     probe: Probe | None = None
+    frozen: bool = False
     request: int = 0
     timer: int = 0
     attempt: int = 0

@@ -126,12 +126,13 @@ class BackOffice:
             self.server.world.loop.after(50, lambda: self._confirm(pending, tries=tries - 1))
 
     def on_standbys(self, op_id: bytes) -> bool:
-        """Return whether all promotable standbys have a document."""
-        for standby in self.server.standbys():
+        """Return whether all promotable standbys have a document: none attached is none that has it."""
+        standbys = self.server.standbys()
+        for standby in standbys:
             standby.catch_up()
             if op_id not in standby.store.operations:
                 return False
-        return True
+        return bool(standbys)
 
     def fold_stock(self) -> None:
         """Take new posted receipts into the stock rows."""

@@ -30,8 +30,8 @@ class Reception:
         """Answer a handshake."""
         key = Key(till=hello.till, incarnation=hello.incarnation)
         if hello.term is not None and hello.term.cluster == self.server.store.cluster:
-            reported = max(hello.term.n, self.server.failover.highest_seen)
-            if reported > self.server.failover.highest_seen:
+            reported = hello.term.n
+            if reported > self.server.store.term.n:
                 self.server.lead(failover.TillReported(term_n=reported))
         decided = ingest.greet(
             self.server.view(),

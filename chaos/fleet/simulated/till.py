@@ -66,12 +66,17 @@ class TillNode(Node):
         """Boot from what is on the disk."""
         self.alive = True
         self.boot += 1
+        self.settle_disk()
         self.ledger = replace(self.store.journal, pending=None)
         self.uploaders = [Uploader(self, state) for state in self.store.uplink_states()]
         self.receivers = [Receiver(self, resume=True), Receiver(self, resume=False)]
         self.on_boot()
         self.note(f"starts: head {self.ledger.head.seq}, acked {self.store.acked}")
         self.wake()
+
+    def settle_disk(self) -> None:
+        """Make durable what a killed process had written and not synced: it is seen, so it may be told."""
+        self.disk.sync()
 
     def guarded_start(self) -> None:
         """Start; it may die of an earlier doom right away."""
@@ -210,8 +215,8 @@ class TillNode(Node):
                 self.note(f"refuses {effect.op_id.hex()[:8]}: {effect.code}")
                 self.reply(Told(ok=False, code=effect.code))
             case said.Reopen():
-                found = effect.op_id in self.store.ops
-                return said.Reopened(found=found)
+                self.settle_disk()
+                return said.Reopened(found=effect.op_id in self.store.ops)
             case said.PersistMode():
                 self.store.write("mode", effect.mode)
         return None
@@ -223,7 +228,7 @@ class TillNode(Node):
         if self.unknown_commits:
             self.unknown_commits -= 1
             if self.world.draw.random() < 0.5:
-                self.store.write("commit", effect)
+                self.store.write("commit", effect, sync=False)
                 if effect.receipt_no is not None:
                     self.world.watch.sold(self, effect)
             return said.CommitFailed(definite=False)
@@ -245,6 +250,7 @@ class TillNode(Node):
         if not effect.prior:
             return Told(ok=True)
         number, gross, tax = effect.prior.decode().split("|")
+        self.world.watch.printed.setdefault(number, self.store.receipts[number])
         return Told(ok=True, receipt_no=number, gross=int(gross), tax=int(tax))
 
 

@@ -70,7 +70,7 @@ class TillStore:
         if not entries:
             return None
         head = Mark(seq=base.seq + len(entries), hash=entries[-1][0])
-        return UplinkState(key=key, head=head, anchor=base, term=self.term)
+        return UplinkState(key=key, head=head, anchor=base, term=self.term, frozen=True)
 
     def downlink_state(self) -> DownlinkState:
         """Return the downlink's state of a till that has just started."""
@@ -301,7 +301,7 @@ class TillStore:
             self.masters.put(row)
         self._do_drop()
         self._do_cursor(effect)
-        self.loaded = not self.mismatched(effect)
+        self.loaded = self.loaded or not self.mismatched(effect)
 
     def _do_cursor(self, effect: Apply) -> None:
         self.cursor = effect.cursor

@@ -195,9 +195,6 @@ class Uploader:
     def _rebase(self, effect: up.Rebase) -> None:
         """Continue the journal under a new key; what was common is still sent where it is missing."""
         till = self.till
-        if not self.current:  # it is continued already: only its common part was still to be sent
-            till.uploaders.remove(self)
-            return
         till.rebase(effect.common)
         old = till.store.elder_state(self.state.key)
         store = till.store

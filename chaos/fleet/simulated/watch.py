@@ -41,7 +41,7 @@ class Watch:
         self.printed: dict[str, Receipt] = {}
         self.instants: dict[str, int] = {}
         self.accepted: dict[int, tuple[bytes, str]] = {}
-        self.terms: dict[str, int] = {}
+        self.terms: dict[int, int] = {}
 
     def find(self, checker: str, text: str) -> None:
         """Convict."""
@@ -67,9 +67,9 @@ class Watch:
         if till.store.term != batch.term:
             self.find("failover", f"{till.name} sends in term {batch.term.n} before it is durable")
         place = f"{till.name}/{till.boot}"
-        if batch.term.n < self.terms.get(till.name, 0):
-            self.find("failover", f"{till.name} sends in term {batch.term.n} after {self.terms[till.name]}")
-        self.terms[till.name] = max(batch.term.n, self.terms.get(till.name, 0))
+        if batch.term.n < self.terms.get(till.index, 0) and till.index not in self.world.losers:
+            self.find("failover", f"{till.name} sends in term {batch.term.n} after {self.terms[till.index]}")
+        self.terms[till.index] = max(batch.term.n, self.terms.get(till.index, 0))
         last = batch.first_seq + len(batch.payloads) - 1
         if till.disk.synced < len(till.disk.records) and last > till.store.journal.head.seq:
             self.find("receipts", f"{place} sends {last} before it is durable")

@@ -217,6 +217,8 @@ class World:
             self.loop.run(self.loop.now + 1000)
             if not self.unsettled():
                 return
+            if self.loop.now % 5000 < 1000:
+                self.confirm()
         for what in self.unsettled():
             self.watch.find("drain", what)
 

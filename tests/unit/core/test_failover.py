@@ -165,6 +165,17 @@ def test_a_till_that_met_a_newer_term_stops_a_live_server(role: Role) -> None:
     assert state.highest_seen == 2
 
 
+def test_a_starting_server_that_a_till_has_surpassed_is_not_confirmed_in_its_old_term() -> None:
+    """A peer's word fences it, the operator's opens a term above all that was met."""
+    surpassed, _ = play(STARTING, TillReported(term_n=4))
+    assert play(surpassed, PeerAnswered(role=Role.STANDBY, term_n=1))[0].role is Role.FENCED
+    state, effects = play(surpassed, OperatorConfirmed(fresh_id=b"5" * 16))
+    assert (state.role, effects) == (
+        Role.PROMOTING,
+        [PersistTerm(term=Term(cluster="lab", n=5, id=b"5" * 16), timeline=1)],
+    )
+
+
 def test_a_restored_database_shows_by_its_timeline_and_goes_live_under_a_new_term() -> None:
     """A restore is a promotion."""
     state, effects = play(replace(STARTING, peers=0), Started(timeline=2, in_recovery=False, fresh_id=b"r" * 16))

@@ -245,6 +245,21 @@ def test_a_closed_journal_is_rebased_even_when_all_of_it_is_common() -> None:
     assert up.answered(1, closed=True, hash_at_head=mark(1).hash).only(Rebase).common == mark(1)
 
 
+def test_a_journal_that_is_continued_is_still_sent_wherever_it_is_missing() -> None:
+    """To a server that was promoted without it; then it rests, and is never rebased again."""
+    frozen = replace(NEW, term=TERM, frozen=True)
+    up = Uplink(frozen).on(Wake()).answered(4).on(LocalHash(seq=4, hash=mark(4).hash))
+    assert up.only(Load).after == 4
+    there = Uplink(frozen).on(Wake()).answered(12, closed=True, hash_at_head=mark(9).hash, safe=12)
+    assert (there.state.phase, there.state.acked, there.state.safe) == (Phase.READY, 9, 9)
+    for other in (
+        Uplink(frozen).on(Wake()).answered(12, hash_at_head=mark(9, "other").hash),
+        Uplink(frozen).on(Wake()).answered(4).on(LocalHash(seq=4, hash=b"other")),
+    ):
+        assert other.only(Alarm).code == "frozen_fork"
+        assert other.state.phase is Phase.BACKOFF
+
+
 def test_a_server_below_the_anchor_is_an_alarm_not_a_guess() -> None:
     """What it lacks is pruned here."""
     up = Uplink(replace(NEW, anchor=mark(6))).on(Wake()).answered(4).on(LocalHash(seq=4, hash=None))
