@@ -114,7 +114,7 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, parts: Path, samplers: list
     late_ms = generator_late_p99_ms(parts)
     for sampler in samplers:
         sampler.stop()
-    counted = machines(shop.fleet, sold.faults)
+    counted = machines(shop.fleet)
     run.trouble += write_evidence(
         evidence, shop=shop, parts=parts, settlement=_settlement(run, shop), alive=shop.tills
     )

@@ -286,6 +286,10 @@ class ProcessFleet:
         """Return the kernel's account of every node."""
         return {name: node.counters() for name, node in self._nodes.items()}
 
+    def lives(self) -> dict[str, int]:
+        """Return how often every node was started, by whomever."""
+        return {name: node.lives for name, node in self._nodes.items()}
+
     def unasked_endings(self) -> list[Ending]:
         """Return the ends of nodes that nobody asked for: crashes and out-of-memory kills."""
         endings: list[Ending] = []

@@ -15,6 +15,7 @@ from rehearsal.model import META_SCHEMA, CheckResult, FaultRecord
 
 NAME = "validity"
 GENERATOR_LATE_MAX_MS = 1000.0
+STARTING_AGAIN = frozenset({"kill", "restart", "postgres_restart", "power_cut", "duplicate_uploader"})
 TILL_TABLES = (
     "state", "receipts", "lines", "payments", "journal", "z", "products", "prices", "vendors", "tax_rates",
     "stock",
@@ -37,6 +38,7 @@ def check(case: Case) -> CheckResult:
     _files(findings, case)
     for fault in meta.faults:
         _fault(findings, fault)
+    _started_again(findings, case)
     if meta.interrupted:
         findings.doubt("the run was interrupted")
     for trouble in meta.trouble:
@@ -88,6 +90,20 @@ def _fault(findings: Findings, fault: FaultRecord) -> None:
                        why=fault.evidence, **where)  # fmt: skip
     if fault.healed is not True:
         findings.doubt("a fault was not read back as lifted", why=fault.heal_evidence, **where)
+
+
+def _started_again(findings: Findings, case: Case) -> None:
+    """Nobody helps: a node starts again only by a fault that takes it down. Heal restarts nothing."""
+    for machine in case.meta.machines:
+        explained = sum(
+            machine.node in fault.targets and fault.ran and fault.kind in STARTING_AGAIN
+            for fault in case.meta.faults
+        )
+        if machine.restarts > explained:
+            findings.doubt(
+                "a node was started more often than its faults explain", node=machine.node, restarts=machine.restarts,
+                explained=explained,
+            )  # fmt: skip
 
 
 def _sold_enough(findings: Findings, case: Case) -> None:

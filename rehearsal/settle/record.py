@@ -27,7 +27,7 @@ from rehearsal.evidence.export import (
     merge_history,
     write_rows,
 )
-from rehearsal.model import FaultRecord, Fleet, Machine
+from rehearsal.model import Fleet, Machine
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.shop import Shop
 
@@ -103,12 +103,9 @@ def fleet_facts(fleet: ProcessFleet, scenario: Scenario, caps: Caps, tills: Sequ
     )
 
 
-def machines(fleet: ProcessFleet, faults: Sequence[FaultRecord]) -> tuple[Machine, ...]:
-    """Return each node's account by the kernel."""
-    restarted: dict[str, int] = defaultdict(int)
-    for fault in faults:
-        for target in fault.targets if fault.kind in ("kill", "restart") and fault.ran else ():
-            restarted[target] += 1
+def machines(fleet: ProcessFleet) -> tuple[Machine, ...]:
+    """Return each node's account by the kernel, and how often the fleet really started it again."""
+    lives = fleet.lives()
     return tuple(
         Machine(
             node=name,
@@ -123,7 +120,7 @@ def machines(fleet: ProcessFleet, faults: Sequence[FaultRecord]) -> tuple[Machin
             throttled_s=_rounded(counters.throttled_s),
             throttled_periods=counters.throttled_periods,
             periods=counters.periods,
-            restarts=restarted[name],
+            restarts=max(0, lives.get(name, 1) - 1),
         )
         for name, counters in fleet.counters().items()
     )

@@ -189,6 +189,11 @@ def _saturated(shop: Shop) -> None:
     _busy(shop, 100)
 
 
+def _healed_by_restarting(shop: Shop) -> None:
+    """J5: somebody helped a till that would have stayed silent (S17)."""
+    shop.meta["machines"] = [{"node": "T01", "capped": True, "restarts": 1}]
+
+
 def _stage_failed(shop: Shop) -> None:
     shop.meta["stages"] = [{"name": "pilot", "title": "", "started_s": 0, "ended_s": 1, "passed": False}]
 
@@ -210,6 +215,7 @@ def _trouble(shop: Shop) -> None:
         _generator_late,
         _generator_failed,
         _saturated,
+        _healed_by_restarting,
         _stage_failed,
         _trouble,
     ],
