@@ -39,13 +39,12 @@ def saturated(case: Case) -> str:
 
 
 def _worst_window(samples: list[tuple[int, float]]) -> float:
-    """Return the highest mean over WINDOW_S; over all samples when they don't fill one."""
-    worst, total, first, full = 0.0, 0.0, 0, False
+    """Return the highest mean over WINDOW_S; 0 when the samples don't fill one: a burst is no saturation."""
+    worst, total, first = 0.0, 0.0, 0
     for place, (at_ms, value) in enumerate(samples):
         total += value
         while at_ms - samples[first][0] >= WINDOW_S * 1000:
-            full = True
             worst = max(worst, total / (place - first + 1))
             total -= samples[first][1]
             first += 1
-    return worst if full else sum(value for _, value in samples) / len(samples)
+    return worst

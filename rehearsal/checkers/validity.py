@@ -101,8 +101,8 @@ def _started_again(findings: Findings, case: Case) -> None:
         )
         if machine.restarts > explained:
             findings.doubt(
-                "a node was started more often than its faults explain", node=machine.node, restarts=machine.restarts,
-                explained=explained,
+                "a node was started more often than its faults explain", node=machine.node,
+                restarts=machine.restarts, explained=explained,
             )  # fmt: skip
 
 

@@ -227,6 +227,14 @@ def test_a_run_that_shows_nothing_is_withheld(ask: Try, spoil: Callable[[Shop], 
     assert ask(shop, "validity").verdict is Verdict.UNKNOWN
 
 
+def test_a_burst_is_no_saturation(ask: Try) -> None:
+    """A start-up that takes every core for some seconds says nothing about the hour."""
+    shop = closed_shop()
+    _busy(shop, 100)
+    shop.files["host.csv"] = shop.files["host.csv"][:20]
+    assert ask(shop, "validity").verdict is Verdict.VALID
+
+
 def _by_worker(shop: Shop, worker: str) -> list[Row]:
     return [line for line in shop.history if line["worker"] == worker]
 
