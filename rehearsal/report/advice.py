@@ -10,6 +10,7 @@ from rehearsal.model import CheckResult, FaultRecord, Outcome, RunRecord, Verdic
 from rehearsal.report.text import visible
 
 STEPS_MAX = 15
+WHERE_MAX = 3
 _CONVICTED = {
     "receipts": (
         "Sales were lost, doubled or invented. Do not go live. Take the first op id of "
@@ -150,16 +151,17 @@ def next_steps(record: RunRecord) -> tuple[str, ...]:
     judged = record.judgement
     if judged.verdict is Outcome.GO:
         return _after_go(record)
+    convicted = {check.name for check in judged.checks if check.verdict is Verdict.INVALID}
     steps = [
-        _CONVICTED.get(check.name, f"Look at findings/{check.name}.csv: {check.detail}")
+        _CONVICTED.get(check.name, f"Look at findings/{check.name}.csv: {check.detail}") + _where(check)
         for check in judged.checks
-        if check.verdict is Verdict.INVALID
+        if check.name in convicted
     ]
     steps += [
         f"The threshold “{limit.rule}” was missed ({limit.measured}). Decide whether the limit is the shop's "
         "real need; if it is, find the window below in which it was missed."
         for limit in judged.thresholds
-        if limit.passed is False
+        if limit.passed is False and not _said_already(limit.rule, convicted)
     ]
     if record.meta.interrupted:
         steps.append(
@@ -182,6 +184,23 @@ def next_steps(record: RunRecord) -> tuple[str, ...]:
     found = list(dict.fromkeys(steps))
     more = len(found) - STEPS_MAX
     return (*found[:STEPS_MAX], *([f"{more} more like these follow from the tables below."] if more > 0 else []))
+
+
+def _where(check: CheckResult) -> str:
+    """Return which tills and dates the findings are about, when they are few."""
+    said = []
+    for column in ("till", "date"):
+        names = dict.fromkeys(row[column] for row in check.evidence if row.get(column))
+        if 0 < len(names) <= WHERE_MAX:
+            listed = ", ".join(visible(name, longest=30) for name in names)
+            said.append(f"{column}{'s' if len(names) > 1 else ''} {listed}")
+    return f" The findings are about {' and '.join(said)}." if said else ""
+
+
+def _said_already(rule: str, convicted: set[str]) -> bool:
+    """Say whether the step of a convicted check covers a missed threshold."""
+    figure = next(iter(rule.split(maxsplit=1)), "")
+    return figure in convicted or (figure.startswith("sale.") and "experience" in convicted)
 
 
 def _after_go(record: RunRecord) -> tuple[str, ...]:

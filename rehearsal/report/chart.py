@@ -16,18 +16,23 @@ from markupsafe import Markup
 from rehearsal.report.text import clock, number, visible
 
 BUCKETS_MAX = 240
+SHADE_MAX = 0.34
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 Points = tuple[tuple[float, float | None], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """A span of time shaded through a plot: seconds from the start; `kind` is fault or stage."""
+    """A span of time shaded through a plot: seconds from the start; `kind` is fault or stage.
+
+    `depth` says how many faults it stands for; more of them shade a little darker.
+    """
 
     label: str
     from_s: float
     to_s: float
     kind: str = "fault"
+    depth: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,10 +181,15 @@ def _bands(bands: Sequence[Band], duration_s: float) -> list[Markup]:
         left, right = _share(band.from_s, duration_s) * 10, _share(band.to_s, duration_s) * 10
         found.append(
             Markup(
-                '<rect class="band-{}" x="{:.1f}" y="0" width="{:.1f}" height="100"><title>{}</title></rect>'
-            ).format(band.kind, left, max(right - left, 1.5), visible(band.label))
+                '<rect class="band-{}" x="{:.1f}" y="0" width="{:.1f}" height="100" fill-opacity="{:.2f}">'
+                "<title>{}</title></rect>"
+            ).format(band.kind, left, max(right - left, 1.5), _shade(band), visible(band.label))
         )
     return found
+
+
+def _shade(band: Band) -> float:
+    return 0.1 if band.kind == "stage" else min(0.12 + 0.05 * band.depth, SHADE_MAX)
 
 
 def _grid(scale: Scale) -> list[Markup]:

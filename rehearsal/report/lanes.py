@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rehearsal.model import FaultRecord, RunRecord
 from rehearsal.report.chart import Band
 
 LANES_MAX = 60
+INSTANT_S = 0.5  # how long a fault of an instant is drawn
 _WORD = re.compile(r"[A-Z0-9-]+")
 
 
@@ -43,13 +45,20 @@ def stage_lanes(record: RunRecord, duration_s: float) -> tuple[Lane, ...]:
 
 
 def fault_bands(record: RunRecord, till: str | None = None) -> tuple[Band, ...]:
-    """Return the spans of all faults, or of those that a till could feel."""
-    return tuple(
-        Band(label=fault_name(fault), from_s=start, to_s=end)
+    """Return the spans in which the same faults were on, of all or of those that a till could feel."""
+    spans = [
+        (fault_name(fault), *fault_span(record, fault))
         for fault in _drawn(record)
         if till is None or touches(fault, till, record.meta.fleet.tills)
-        for start, end in [fault_span(record, fault)]
-    )
+    ]
+    spans = [(name, start, max(end, start + INSTANT_S)) for name, start, end in spans]
+    edges = sorted({edge for _, start, end in spans for edge in (start, end)})
+    found = []
+    for left, right in pairwise(edges):
+        names = [name for name, start, end in spans if start < right and end > left]
+        if names:
+            found.append(Band(label=", ".join(names), from_s=left, to_s=right, depth=len(names)))
+    return tuple(found)
 
 
 def stage_bands(record: RunRecord) -> tuple[Band, ...]:

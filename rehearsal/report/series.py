@@ -85,7 +85,10 @@ def latency(evidence: Evidence, *, start_ms: int, gaps: list[str]) -> Latency:
 
 
 def backlog(evidence: Evidence, *, start_ms: int, gaps: list[str]) -> dict[str, Points]:
-    """Return, by till, how many journal entries the server did not have yet."""
+    """Return, by till, how many journal entries the server did not have yet.
+
+    on_server is -1 where the server's database could not be read: then what the till knew as acked counts.
+    """
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in rows(evidence, "backlog.csv", gaps):
         at, head, there = (
@@ -93,6 +96,7 @@ def backlog(evidence: Evidence, *, start_ms: int, gaps: list[str]) -> dict[str, 
             integer(row.get("head")),
             integer(row.get("on_server")),
         )
+        there = integer(row.get("acked")) if there is not None and there < 0 else there
         if at is not None and head is not None and there is not None:
             found[row.get("till") or "?"].append((at, float(max(head - there, 0))))
     return {till: tuple(sorted(points)) for till, points in sorted(found.items())}
