@@ -56,9 +56,8 @@ class LinkFault(Fault):
                 faulty.append(f"{link.name}: {state}")
         if faulty:
             return Healed(ok=False, text="; ".join(faulty))
-        return Healed(
-            ok=True, text=f"{len(self.links(context))} links open without toxics, as the proxy reads back"
-        )
+        names = ", ".join(link.name for link in self.links(context))
+        return Healed(ok=True, text=f"{names} open without toxics, as the proxy reads back")
 
 
 class StarvingFault(LinkFault):

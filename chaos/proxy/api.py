@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from chaos.proxy.proxies import Proxy
+from chaos.proxy.proxies import Counts, Proxy
 from chaos.proxy.toxics import ToxicRefused, parse
 
 VERSION = "2.12.0+tillproof"
@@ -33,6 +33,7 @@ class Api:
 
     def __init__(self, seed: int) -> None:
         self.proxies: dict[str, Proxy] = {}
+        self.counts: dict[str, Counts] = {}
         self._seed = seed
 
     async def __call__(self, scope: Mapping[str, Json], receive: Receive, send: Send) -> None:
@@ -47,7 +48,7 @@ class Api:
             answer = {"error": str(error), "status": status}
         plain = isinstance(answer, str)
         content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-        kind = b"text/plain" if plain else b"application/json"
+        kind = b"text/plain; charset=utf-8" if plain else b"application/json"
         headers = [(b"content-type", kind)]
         if status != 204:
             headers.append((b"content-length", str(len(content)).encode()))
@@ -121,10 +122,13 @@ class Api:
             raise Refused(400, f"missing required field: {'upstream' if name else 'name'}")
         if name in self.proxies:
             raise Refused(409, "proxy already exists")
-        proxy = Proxy(name, address(text(body, "listen") or "127.0.0.1:0"), address(upstream), self._seed)
+        listen = address(text(body, "listen") or "127.0.0.1:0")
+        counts = self.counts.get(name, Counts())
+        proxy = Proxy(name, listen, address(upstream), seed=self._seed, counts=counts)
         if body.get("enabled", True):
             await enabled(proxy)
         self.proxies[name] = proxy
+        self.counts[name] = counts
         return proxy
 
     async def update(self, proxy: Proxy, body: Mapping[str, Json]) -> None:
@@ -163,16 +167,14 @@ class Api:
             await enabled(proxy)
 
     def metrics(self) -> str:
-        """Return the bytes carried, under Toxiproxy's names."""
+        """Return the bytes carried, under Toxiproxy's names; a proxy that is made anew counts on."""
         lines = []
         for what in ("received", "sent"):
             name = f"toxiproxy_proxy_{what}_bytes_total"
             lines.append(f"# TYPE {name} counter")
-            for proxy in self.proxies.values():
-                counts = proxy.received if what == "received" else proxy.sent
-                for stream, count in counts.items():
-                    labels = f'direction="{stream}",listener="{proxy.listen}",proxy="{proxy.name}"'
-                    lines.append(f'{name}{{{labels},upstream="{proxy.upstream}"}} {count}')
+            for proxy, counts in self.counts.items():
+                for stream, count in (counts.received if what == "received" else counts.sent).items():
+                    lines.append(f'{name}{{direction="{stream}",proxy="{proxy}"}} {count}')
         return "\n".join(lines) + "\n"
 
     def named(self, name: str) -> Proxy:

@@ -9,12 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from chaos.proxy.link import Closed, Direction, abort
 from chaos.proxy.toxics import ToxicSpec
 
 CONNECT_S = 10.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """Bytes by stream, over all connections of all proxies that had one name."""
+
+    received: dict[str, int] = field(default_factory=lambda: {"upstream": 0, "downstream": 0})
+    sent: dict[str, int] = field(default_factory=lambda: {"upstream": 0, "downstream": 0})
+
+    def add(self, stream: str, size: int, *, received: bool) -> None:
+        """Count bytes that came in, or went out."""
+        table = self.received if received else self.sent
+        table[stream] += size
 
 
 class Connection:
@@ -58,11 +72,10 @@ class Connection:
 class Proxy:
     """One listening address with its toxics."""
 
-    def __init__(self, name: str, listen: str, upstream: str, seed: int) -> None:
+    def __init__(self, name: str, listen: str, upstream: str, *, seed: int, counts: Counts) -> None:
         self.name, self.listen, self.upstream = name, listen, upstream
         self.toxics: dict[str, ToxicSpec] = {}
-        self.received = {"upstream": 0, "downstream": 0}
-        self.sent = {"upstream": 0, "downstream": 0}
+        self.counts = counts
         self._seed = seed
         self._accepted = 0
         self._server: asyncio.Server | None = None
@@ -145,16 +158,5 @@ class Proxy:
     def _dice(self, number: int, stream: str) -> random.Random:
         return random.Random(f"{self._seed}/{self.name}/{number}/{stream}")  # noqa: S311 - faults, not secrets
 
-    def _counter(self, stream: str) -> Counter:
-        return Counter(self, stream)
-
-
-class Counter:
-    """Adds up a stream's bytes on its proxy, over all connections."""
-
-    def __init__(self, proxy: Proxy, stream: str) -> None:
-        self._proxy, self._stream = proxy, stream
-
-    def __call__(self, size: int, received: bool) -> None:
-        table = self._proxy.received if received else self._proxy.sent
-        table[self._stream] += size
+    def _counter(self, stream: str) -> Callable[[int, bool], None]:
+        return lambda size, received: self.counts.add(stream, size, received=received)
