@@ -120,7 +120,9 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, parts: Path, samplers: list
     )
     for sampler in samplers:
         sampler.write(evidence)
-    return meta_of(run, shop, sold, counted=counted, late_p99_ms=late_ms)
+    meta = meta_of(run, shop, sold, counted=counted, late_p99_ms=late_ms)
+    run.progress.say("stopping the shop")
+    return meta
 
 
 def _settlement(run: Run, shop: Shop) -> list[dict[str, Any]]:
