@@ -85,15 +85,23 @@ def rows_of(kind: str, doc: dict[str, Any]) -> Iterator[tuple[str, Key, Values |
         )
 
 
-def _recorded(case: Case) -> dict[str, tuple[int, dict[str, Any]]]:
-    """Return op id → (when, result) of the operations that the server keeps."""
+def _named(rows: Any) -> dict[tuple[str, Key], int]:
+    """Return (table, key) → version of the rows that an answer names, as objects or as [table, key, version]."""
     found = {}
-    for row in case.evidence.rows("server/edits.csv"):
-        try:
-            result = json.loads(row["result"])
-        except ValueError:
-            result = {}
-        found[row["op_id"]] = (int(row["at_ms"]), result if isinstance(result, dict) else {})
+    for row in rows or ():
+        table, key, version = (row["table"], row["key"], row["version"]) if isinstance(row, dict) else row
+        found[str(table), tuple(map(text, key))] = int(version)
+    return found
+
+
+def _recorded(case: Case) -> dict[str, tuple[str, int, dict[tuple[str, Key], int]]]:
+    """Return op id → (kind, when, rows) of the operations that the server keeps."""
+    found = {}
+    for op_id, kind, at_ms, result in pick(
+        case.evidence, "server/edits.csv", ("op_id", "kind", "at_ms", "result")
+    ):
+        kept = json.loads(result)
+        found[op_id] = (kind, int(at_ms), _named(kept.get("rows") if isinstance(kept, dict) else kept))
     return found
 
 
@@ -103,9 +111,8 @@ def read_edits(case: Case) -> tuple[Edit, ...]:
     edits = []
     for op_id, attempts in case.history.of(EDIT_KINDS).items():
         oks = [attempt for attempt in attempts if attempt.result == "ok" and not attempt.edited]
-        committed_ms, result = recorded.get(op_id, (0, {}))
-        listed = (oks[0].answer.get("rows") if oks else None) or result.get("rows") or []
-        versions = {(str(row["table"]), tuple(map(text, row["key"]))): int(row["version"]) for row in listed}
+        _, committed_ms, kept = recorded.get(op_id, ("", 0, {}))
+        versions = _named(oks[0].answer.get("rows")) if oks else kept
         asked = next((attempt for attempt in attempts if not attempt.edited), attempts[0])
         must_ms = min([attempt.done_ms or 0 for attempt in oks], default=committed_ms)
         rows = tuple(
@@ -138,12 +145,9 @@ def strange_operations(case: Case) -> dict[str, tuple[tuple[str, Key, int], ...]
     """Return the operations that the server keeps and no clerk asked for, with the row versions they name."""
     asked = case.history.of(EDIT_KINDS)
     return {
-        op_id: tuple(
-            (str(row["table"]), tuple(map(text, row["key"])), int(row["version"]))
-            for row in result.get("rows") or ()
-        )
-        for op_id, (_, result) in _recorded(case).items()
-        if op_id not in asked
+        op_id: tuple((table, key, version) for (table, key), version in rows.items())
+        for op_id, (kind, _, rows) in _recorded(case).items()
+        if op_id not in asked and kind in EDIT_KINDS
     }
 
 

@@ -163,7 +163,7 @@ class Shop:
         op_id = self.op()
         of = self.invoke("b0", kind, op_id, "", doc=doc)
         listed = [{"table": table, "key": key, "version": version} for table, key, version in rows]
-        result = {"op_id": op_id, "status": "ok", "rows": listed, "at_ms": self.now + 10}
+        result = [[table, key, version] for table, key, version in rows]
         self.edits.append(
             {"op_id": op_id, "clerk": "anna", "kind": kind, "at_ms": self.now + 10, "result": json.dumps(result)}
         )
