@@ -183,7 +183,7 @@ def _bands(bands: Sequence[Band], duration_s: float) -> list[Markup]:
             Markup(
                 '<rect class="band-{}" x="{:.1f}" y="0" width="{:.1f}" height="100" fill-opacity="{:.2f}">'
                 "<title>{}</title></rect>"
-            ).format(band.kind, left, max(right - left, 1.5), _shade(band), visible(band.label))
+            ).format(band.kind, left, max(right - left, 0.3), _shade(band), visible(band.label))
         )
     return found
 
