@@ -33,24 +33,25 @@ SELECT z.incarnation, z.seq, z.sales, z.refunds, z.voids, z.gross, z.tax, z.by_t
 FROM z_report z JOIN journal j USING (till, incarnation)
 WHERE z.till = :till AND z.business_date = :date ORDER BY j.opened_ms DESC, z.seq DESC
 """)
-_DAY = """
-WITH day AS (
-  SELECT incarnation, seq, kind, gross, tax,
-    CAST(:seq AS bigint) IS NOT NULL AND (incarnation <> :incarnation OR seq > :seq) AS late
-  FROM receipt WHERE till = :till AND business_date = :date AND status = 'posted')
-"""
+_SPANS = text("""
+SELECT incarnation, min(seq) AS low, max(seq) AS high FROM receipt
+WHERE till = :till AND business_date = :date AND status = 'posted' GROUP BY incarnation
+""")
+# A day's rows lie close together in a journal, so they are read by ranges of the key and never joined:
+# right after a flush there are no statistics, and a join would be planned as a quadratic loop.
+_SPAN = "till = :till AND incarnation = :incarnation AND seq BETWEEN :low AND :high"
+_COUNTED = f"{_SPAN} AND seq <> ALL(CAST(:others AS bigint[]))"
+_OTHERS = text(f"SELECT seq FROM receipt WHERE {_SPAN} AND (status <> 'posted' OR business_date <> :date)")
 _COUNTS = text(
-    _DAY + "SELECT late, kind, count(*) AS n, sum(gross)::bigint AS gross, sum(tax)::bigint AS tax "
-    "FROM day GROUP BY late, kind"
+    "SELECT kind, count(*) AS n, sum(gross)::bigint AS gross, sum(tax)::bigint AS tax "
+    f"FROM receipt WHERE {_COUNTED} GROUP BY kind"
 )
 _TENDERS = text(
-    _DAY + "SELECT late, p.tender, sum(p.amount)::bigint AS amount FROM day d JOIN payment p "
-    "ON p.till = :till AND p.incarnation = d.incarnation AND p.seq = d.seq GROUP BY late, p.tender ORDER BY 2"
+    f"SELECT tender, sum(amount)::bigint AS amount FROM payment WHERE {_COUNTED} GROUP BY tender ORDER BY tender"
 )
 _RATES = text(
-    _DAY + "SELECT late, l.tax_rate_bp, sum(l.amount)::bigint AS gross, sum(l.tax)::bigint AS tax "
-    "FROM day d JOIN line l ON l.till = :till AND l.incarnation = d.incarnation AND l.seq = d.seq "
-    "GROUP BY late, l.tax_rate_bp ORDER BY 2"
+    "SELECT tax_rate_bp, sum(amount)::bigint AS gross, sum(tax)::bigint AS tax "
+    f"FROM line WHERE {_COUNTED} GROUP BY tax_rate_bp ORDER BY tax_rate_bp"
 )
 _NUMBERS = text(r"""
 SELECT incarnation, min(c) AS low, max(c) AS high, count(DISTINCT c) AS n FROM (
@@ -100,39 +101,50 @@ def _facts(connection: Connection, till: str, date: str) -> DayFacts:
     of_day = {"till": till, "date": date}
     reports = connection.execute(_Z, of_day).all()
     z = reports[0] if reports else None
-    of_z = {**of_day, "incarnation": z.incarnation if z else b"", "seq": z.seq if z else None}
+    posted, late = Sums(), Sums()
+    for span in connection.execute(_SPANS, of_day).all():
+        of_span = {**of_day, "incarnation": span.incarnation, "low": span.low, "high": span.high}
+        if z is None:
+            posted = add(posted, _sums(connection, of_span))
+        elif bytes(span.incarnation) != bytes(z.incarnation):
+            late = add(late, _sums(connection, of_span))
+        else:
+            posted = add(posted, _sums(connection, {**of_span, "high": min(span.high, z.seq)}))
+            late = add(late, _sums(connection, {**of_span, "low": max(span.low, z.seq)}))
     facts = DayFacts(
-        posted=_sums(connection, of_z, late=False),
-        late=_sums(connection, of_z, late=True) if z else Sums(),
-        z=None
-        if z is None
-        else Sums(
-            sales=z.sales,
-            refunds=z.refunds,
-            voids=z.voids,
-            gross=z.gross,
-            tax=z.tax,
-            by_tender=msgspec.json.decode(z.by_tender, type=tuple[tuple[str, int], ...]),
-            by_rate=msgspec.json.decode(z.by_rate, type=tuple[tuple[int, int, int], ...]),
-        ),
+        posted=posted,
+        late=late,
+        z=None if z is None else _z_sums(z),
         z_count=len(reports),
         abandoned=connection.execute(_ABANDONED, of_day).first() is not None,
     )
     return _with_odd_entries(connection, till, date, facts)
 
 
-def _sums(connection: Connection, of_z: dict[str, object], *, late: bool) -> Sums:
-    counts = {row.kind: row for row in connection.execute(_COUNTS, of_z) if row.late == late}
-    tenders = [(row.tender, row.amount) for row in connection.execute(_TENDERS, of_z) if row.late == late]
-    rates = [(row.tax_rate_bp, row.gross, row.tax) for row in connection.execute(_RATES, of_z) if row.late == late]
+def _z_sums(z: Row[Any]) -> Sums:
+    return Sums(
+        sales=z.sales,
+        refunds=z.refunds,
+        voids=z.voids,
+        gross=z.gross,
+        tax=z.tax,
+        by_tender=msgspec.json.decode(z.by_tender, type=tuple[tuple[str, int], ...]),
+        by_rate=msgspec.json.decode(z.by_rate, type=tuple[tuple[int, int, int], ...]),
+    )
+
+
+def _sums(connection: Connection, of_span: dict[str, object]) -> Sums:
+    others = list(connection.execute(_OTHERS, of_span).scalars())
+    of_span = {**of_span, "others": others}
+    counts = {row.kind: row for row in connection.execute(_COUNTS, of_span)}
     return Sums(
         sales=counts["sale"].n if "sale" in counts else 0,
         refunds=counts["refund"].n if "refund" in counts else 0,
         voids=counts["void"].n if "void" in counts else 0,
         gross=sum(row.gross for row in counts.values()),
         tax=sum(row.tax for row in counts.values()),
-        by_tender=tuple(tenders),
-        by_rate=tuple(rates),
+        by_tender=tuple((row.tender, row.amount) for row in connection.execute(_TENDERS, of_span)),
+        by_rate=tuple((r.tax_rate_bp, r.gross, r.tax) for r in connection.execute(_RATES, of_span)),
     )
 
 
