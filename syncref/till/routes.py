@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Controller, Request, Response, get, post
-from litestar.params import Parameter
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, Parameter
 
 from syncref.core.selling import Basket, LineAsked, LineReturned, PaymentAsked, Return
 from syncref.errors import NotFound, RequestInvalid
@@ -14,7 +15,6 @@ from syncref.till.desk import Desk
 from syncref.wire import till_api as api
 from syncref.wire.till_api import (
     DayOpenAnswer,
-    Name,
     PriceAnswer,
     ReceiptAnswer,
     SessionAnswer,
@@ -27,7 +27,8 @@ from syncref.wire.till_api import (
 SKUS_MAX = 200
 _OPEN: list[dict[str, list[str]]] = []
 _BEARER = [{"cashier": list[str]()}]
-AnyRequest = Request[Any, Any, Any]
+TheDesk = NamedDependency[Desk]
+TheCashier = NamedDependency[str]
 Sku = Annotated[str, Parameter(min_length=1, max_length=64)]
 
 
@@ -42,22 +43,22 @@ class OpenRoutes(Controller):
     security = _OPEN
 
     @post("/session", status_code=200, summary="Log a cashier in")
-    async def session(self, data: api.SessionAsked, desk: Desk) -> SessionAnswer:
+    async def session(self, data: JSONBody[api.SessionAsked], desk: TheDesk) -> SessionAnswer:
         """Return a bearer token for a cashier's PIN."""
         return await desk.log_in(data.cashier_id, data.pin)
 
     @get("/status", summary="The till at a glance")
-    async def status(self, desk: Desk) -> StatusAnswer:
+    async def status(self, desk: TheDesk) -> StatusAnswer:
         """Return mode, day, head, acked, safe, backlog, masters and alarms."""
         return await desk.status()
 
     @get("/health", summary="Whether the process serves")
-    async def health(self, desk: Desk) -> dict[str, str]:
+    async def health(self, desk: TheDesk) -> dict[str, str]:
         """Return live, and fail when a thread of the sync is dead."""
         return desk.health()
 
     @get("/metrics", summary="OpenMetrics text", media_type="text/plain")
-    async def metrics(self, desk: Desk) -> Response[str]:
+    async def metrics(self, desk: TheDesk) -> Response[str]:
         """Return the till's counters."""
         return Response(
             content=await desk.metrics(),
@@ -72,7 +73,7 @@ class CashierRoutes(Controller):
     security = _BEARER
 
     @get("/prices/{sku:str}", summary="Look a price up")
-    async def price(self, sku: Sku, cashier: str, desk: Desk) -> PriceAnswer:
+    async def price(self, sku: Sku, cashier: TheCashier, desk: TheDesk) -> PriceAnswer:
         """Return what a product costs now."""
         found = await desk.prices([sku])
         if not found:
@@ -82,8 +83,8 @@ class CashierRoutes(Controller):
     @get("/prices", summary="Look several prices up in one snapshot")
     async def prices(
         self,
-        desk: Desk,
-        cashier: str,
+        desk: TheDesk,
+        cashier: TheCashier,
         sku: Annotated[list[str], Parameter(min_items=1, max_items=SKUS_MAX)],
     ) -> list[PriceAnswer]:
         """Return what several products cost at one instant; what is not sold is absent."""
@@ -92,12 +93,12 @@ class CashierRoutes(Controller):
         return await desk.prices(sku)
 
     @get("/stock/{sku:str}", summary="Stock of a product")
-    async def stock(self, sku: Sku, cashier: str, desk: Desk) -> StockAnswer:
+    async def stock(self, sku: Sku, cashier: TheCashier, desk: TheDesk) -> StockAnswer:
         """Return the server's stock less this till's own sales since."""
         return await desk.stock(sku)
 
     @post("/sales", status_code=200, summary="Sell a basket")
-    async def sale(self, data: api.SaleAsked, cashier: str, desk: Desk) -> ReceiptAnswer:
+    async def sale(self, data: JSONBody[api.SaleAsked], cashier: TheCashier, desk: TheDesk) -> ReceiptAnswer:
         """Sell at the prices of this instant; answered when it is durable here."""
         basket = Basket(
             lines=tuple(LineAsked(sku=line.sku, qty=line.qty, discount=line.discount) for line in data.lines),
@@ -109,7 +110,7 @@ class CashierRoutes(Controller):
         return _receipt(answer)
 
     @post("/refunds", status_code=200, summary="Take lines back")
-    async def refund(self, data: api.RefundAsked, cashier: str, desk: Desk) -> ReceiptAnswer:
+    async def refund(self, data: JSONBody[api.RefundAsked], cashier: TheCashier, desk: TheDesk) -> ReceiptAnswer:
         """Refund lines of a receipt of this or another till."""
         asked = Return(
             receipt_no=data.receipt_no,
@@ -132,7 +133,7 @@ class CashierRoutes(Controller):
         return _receipt(answer)
 
     @post("/voids", status_code=200, summary="Take a whole receipt back")
-    async def void(self, data: api.VoidAsked, cashier: str, desk: Desk) -> ReceiptAnswer:
+    async def void(self, data: JSONBody[api.VoidAsked], cashier: TheCashier, desk: TheDesk) -> ReceiptAnswer:
         """Void a receipt of this till's open day."""
         answer = await desk.carry_out(
             lambda till: till.void(op_id=bytes.fromhex(data.op_id), cashier=cashier, receipt_no=data.receipt_no)
@@ -140,7 +141,9 @@ class CashierRoutes(Controller):
         return _receipt(answer)
 
     @post("/day/open", status_code=200, summary="Open a business date")
-    async def day_open(self, data: api.DayOpenAsked, cashier: str, desk: Desk) -> DayOpenAnswer:
+    async def day_open(
+        self, data: JSONBody[api.DayOpenAsked], cashier: TheCashier, desk: TheDesk
+    ) -> DayOpenAnswer:
         """Open a day, later than the last one closed."""
         answer = await desk.carry_out(
             lambda till: till.open_day(
@@ -154,7 +157,7 @@ class CashierRoutes(Controller):
         return answer
 
     @post("/day/close", status_code=200, summary="Close the day")
-    async def day_close(self, data: api.DayCloseAsked, cashier: str, desk: Desk) -> ZAnswer:
+    async def day_close(self, data: JSONBody[api.DayCloseAsked], cashier: TheCashier, desk: TheDesk) -> ZAnswer:
         """Close the open day and return its Z report, made in the same transaction."""
         answer = await desk.carry_out(
             lambda till: till.close_day(
@@ -166,13 +169,13 @@ class CashierRoutes(Controller):
 
     @get("/operations/{op_id:str}", summary="What an operation was answered")
     async def operation(
-        self, op_id: Annotated[str, Parameter(pattern="^[0-9a-f]{32}$")], cashier: str, desk: Desk
+        self, op_id: Annotated[str, Parameter(pattern="^[0-9a-f]{32}$")], cashier: TheCashier, desk: TheDesk
     ) -> ReceiptAnswer | DayOpenAnswer | ZAnswer:
         """Return the answer given under an op id; 404 says that it never happened here."""
         return await desk.operation(op_id)
 
     @post("/sync", status_code=200, summary="Sync now")
-    async def sync(self, data: api.SyncAsked, cashier: str, desk: Desk) -> SyncAnswer:
+    async def sync(self, data: JSONBody[api.SyncAsked], cashier: TheCashier, desk: TheDesk) -> SyncAnswer:
         """Upload, fetch masters, or both, and say how far it came."""
         return await desk.sync(data.what)
 
@@ -180,6 +183,3 @@ class CashierRoutes(Controller):
 def _receipt(answer: Answer) -> ReceiptAnswer:
     assert isinstance(answer, ReceiptAnswer), "the request hash covers the kind of the operation"
     return answer
-
-
-__all__ = ["CashierRoutes", "Name", "OpenRoutes"]
