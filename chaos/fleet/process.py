@@ -158,7 +158,7 @@ class ProcessFleet:
             name=PROXY,
             argv=self.engine.argv(HOST, port, self.seed),
             health_url=f"http://{HOST}:{port}/proxies",
-            env={"PYTHONPATH": source_path()},
+            env={"PYTHONPATH": python_path()},
         )
         self.stage(plan)
         self._client = ProxyClient(HOST, port)
@@ -335,6 +335,11 @@ class ProcessFleet:
 def source_path() -> str:
     """Return the folder that holds this package, for child processes of our own."""
     return str(Path(__file__).resolve().parent.parent.parent)
+
+
+def python_path() -> str:
+    """Return PYTHONPATH for child processes of our own: this source first, then the lab's own."""
+    return os.pathsep.join(filter(None, (source_path(), os.environ.get("PYTHONPATH", ""))))
 
 
 def sweep() -> list[Path]:

@@ -16,7 +16,7 @@ import msgspec
 from chaos.errors import ChaosError
 from chaos.faults.base import Context
 from chaos.fleet.plan import NodePlan
-from chaos.fleet.process import ProcessFleet, source_path
+from chaos.fleet.process import ProcessFleet, python_path, source_path
 from loadtest.history import History
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
@@ -112,7 +112,7 @@ def _start_load(fleet: ProcessFleet, plan: bytes) -> None:
         NodePlan(
             name=LOAD,
             argv=(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"),
-            env={"TILLPROOF_LOAD": str(file), "PYTHONPATH": source_path()},
+            env={"TILLPROOF_LOAD": str(file), "PYTHONPATH": python_path()},
             stop_deadline_s=30.0,
         )
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 from chaos.errors import CannotRun, NodeFailed
 from chaos.fleet.plan import NodePlan, Step
-from chaos.fleet.process import ProcessFleet, source_path
+from chaos.fleet.process import ProcessFleet, python_path
 from chaos.profiles import Caps, caps_of, host_ghz, profile_named
 from rehearsal.catalogue import Catalogue
 from rehearsal.evidence.databases import Database
@@ -180,7 +180,7 @@ def _wait_loaded(fleet: ProcessFleet, tills: tuple[str, ...], say: Say) -> None:
 
 
 def _step(name: str, *words: str) -> Step:
-    return Step(name=name, argv=(*PROGRAM, *words), env={"PYTHONPATH": source_path()})
+    return Step(name=name, argv=(*PROGRAM, *words), env={"PYTHONPATH": python_path()})
 
 
 def till_node(fleet: ProcessFleet, name: str, config: Path, *, caps: Caps) -> NodePlan:
@@ -192,7 +192,7 @@ def _node(fleet: ProcessFleet, name: str, config: Path, *, kind: str, caps: Caps
     return NodePlan(
         name=name,
         argv=(*PROGRAM, kind, "--config", str(config)),
-        env={"PYTHONPATH": source_path()},
+        env={"PYTHONPATH": python_path()},
         health_url=f"{fleet.url(name)}/v1/health",
         health_deadline_s=60.0,
         caps=caps or Caps(),
