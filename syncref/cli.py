@@ -36,6 +36,7 @@ PROVISION = LazyGroup(
     help="Create a server's or a till's database.",
     lazy={
         "server": "syncref.server.cli:provision_server",
+        "standby": "syncref.server.cli:provision_standby",
         "till": "syncref.till.cli:provision_till",
     },
 )
@@ -49,6 +50,9 @@ SYNCREF = LazyGroup(
         "till": "syncref.till.cli:till",
         "import": "syncref.server.cli:import_masters",
         "settlement": "syncref.server.cli:settlement",
+        "promote": "syncref.server.reign_cli:promote",
+        "confirm": "syncref.server.reign_cli:confirm",
+        "parity": "syncref.server.reign_cli:parity",
         "status": "syncref.server.cli:status",
     },
 )

@@ -39,9 +39,15 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """[server]. Without `database`, an embedded PostgreSQL below `data_dir` is started and used."""
+    """[server]. Without `database`, an embedded PostgreSQL below `data_dir` is started and used.
+
+    `peers` are the base URLs of the shop's other sync servers, which share the secret in `peer_secret_file`.
+    """
 
     listen: str
+    name: str = "server"
+    peers: tuple[str, ...] = ()
+    peer_secret_file: Path | None = None
     database: str | None = None
     data_dir: Path | None = None
     workers: int = 2
@@ -139,6 +145,8 @@ def load_server(path: Path, environ: Mapping[str, str] = os.environ) -> ServerCo
     config = _section(ServerConfig, path, document, "server", environ)
     if config.database is None and config.data_dir is None:
         raise ConfigInvalid(f"{path}: [server] needs database, or data_dir for an embedded PostgreSQL")
+    if config.peers and config.peer_secret_file is None:
+        raise ConfigInvalid(f"{path}: [server] peers needs peer_secret_file, the secret that servers share")
     return config
 
 
@@ -199,7 +207,7 @@ def _section(
         else:
             continue
         values[key] = _value(hints[key], raw, where, strict=strict)
-        _check(where, key, values[key])
+        _check(where, name, key, values[key])
     return kind(**values)
 
 
@@ -273,10 +281,11 @@ def _servers(value: tuple[str, ...]) -> str | None:
 
 
 _CHECKS: dict[str, Callable[[Any], str | None]] = {
-    "name": lambda value: None if NAME_PATTERN.fullmatch(value) else "expected 1 to 16 of A-Z, 0-9 and -",
+    "till.name": lambda value: None if NAME_PATTERN.fullmatch(value) else "expected 1 to 16 of A-Z, 0-9 and -",
     "listen": _listen,
     "database": _database,
     "servers": _servers,
+    "peers": lambda value: _servers(value) if value else None,
     "batch_entries": lambda value: None if 1 <= value <= 1000 else "must be 1 to 1000",
     "workers": lambda value: None if 1 <= value <= 64 else "must be 1 to 64",
     **dict.fromkeys(
@@ -289,8 +298,8 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
 }  # fmt: skip
 
 
-def _check(where: str, key: str, value: Any) -> None:
-    check = _CHECKS.get(key)
+def _check(where: str, section: str, key: str, value: Any) -> None:
+    check = _CHECKS.get(f"{section}.{key}") or _CHECKS.get(key)
     problem = check(value) if check else None
     if problem:
         shown = "(not shown)" if key == "database" and "@" in str(value) else repr(value)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from anyio import to_thread
-from litestar import Request, get, post
+from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
@@ -71,7 +71,8 @@ async def _do(state: State, asked: Asked, make: Callable[[int], Work]) -> api.Do
 
     done = await to_thread.run_sync(run)
     rows = tuple(api.RowWritten(table=row.table, key=row.key, version=row.version) for row in done.rows)
-    return api.DocumentAnswer(op_id=asked.op_id, status="ok", rows=rows, at_ms=done.at_ms)
+    status: Literal["ok", "at_risk"] = "ok" if done.replayed else "at_risk"
+    return api.DocumentAnswer(op_id=asked.op_id, status=status, rows=rows, at_ms=done.at_ms)
 
 
 @post("/v1/products", summary="Create, change or delete products", operation_id="products", **_DOCUMENT)
@@ -245,8 +246,20 @@ def _row(engine: Engine, table: str, key: str) -> api.RowAnswer:
 
 
 @get("/v1/health", summary="Whether the database answers and may be written", responses={503: _READ[503]})
-async def health(state: State) -> dict[str, str]:
-    """Return live, standby or fenced."""
+async def health(state: State) -> Response[dict[str, str]]:
+    """Return the role of the database; 503 unless it is live."""
+
+    def read() -> str:
+        with snapshot(state.engine) as connection:
+            return read_role(connection)
+
+    role = await to_thread.run_sync(read)
+    return Response({"status": role}, status_code=200 if role == "live" else 503)
+
+
+@get("/v1/alive", summary="Whether the database answers, whatever its role", responses={503: _READ[503]})
+async def alive(state: State) -> dict[str, str]:
+    """Return its role with 200, also on a standby."""
 
     def read() -> str:
         with snapshot(state.engine) as connection:
@@ -257,5 +270,5 @@ async def health(state: State) -> dict[str, str]:
 
 ROUTES = (
     products, prices, tax_rates, vendors, goods_receipts, vendor_returns, stock_counts, cashiers, import_table,
-    asides, resolve, row, health,
+    asides, resolve, row, health, alive,
 )  # fmt: skip

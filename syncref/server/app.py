@@ -13,8 +13,12 @@ from syncref.server.background import Background
 from syncref.server.changes import Changes
 from syncref.server.feed import FeedReader
 from syncref.server.ingest import Ingest, now_ms
+from syncref.server.peer_routes import PEER_ROUTES
+from syncref.server.peers import PeerCalls, peer_secret
+from syncref.server.reign import Reign
 from syncref.server.routes import ROUTES
 from syncref.server.state import CONNECTIONS, Worker
+from syncref.server.watch import Watch
 from syncref.server.web import Desk, build
 from syncref.store.server_open import open_engine
 
@@ -25,7 +29,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
     """Return the application of one worker, on a database that may not answer yet."""
     engine = open_engine(dsn, connections=CONNECTIONS)
     feed = FeedReader(engine)
-    ingest = Ingest(engine, now_ms)
+    ingest = Ingest(engine, now_ms, standbys=bool(config.peers))
 
     def changed() -> None:
         feed.generation += 1
@@ -34,7 +38,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
         feed.forget()
         ingest.forget()
 
-    desk = Desk(engine, kinds=("till", "clerk"), ttl_s=config.token_ttl_s, clock_ms=now_ms)
+    desk = Desk(engine, kinds=("till", "clerk", "server"), ttl_s=config.token_ttl_s, clock_ms=now_ms)
     changes = Changes(engine, changed=changed, missed=missed)
     worker = Worker(
         config=config, engine=engine, desk=desk, ingest=ingest, feed=feed, changes=changes, clock_ms=now_ms
@@ -47,15 +51,24 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
         busy=lambda: worker.batches_waiting > 1,
     )
 
+    watch = None
+    if config.peers:
+        calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file))
+        watch = Watch(engine, Reign(engine, peers=len(config.peers)), calls)
+
     async def start(_: Litestar) -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = 32
         changes.start()
         background.start()
+        if watch is not None:
+            watch.start()
         event(_log, logging.INFO, "worker_started", listen=config.listen)
 
     async def stop(_: Litestar) -> None:
         await anyio.to_thread.run_sync(changes.stop)
         await anyio.to_thread.run_sync(background.stop)
+        if watch is not None:
+            await anyio.to_thread.run_sync(watch.stop)
         engine.dispose()
         event(_log, logging.INFO, "worker_stopped")
 
@@ -64,4 +77,4 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
         changes.wake()
 
     state = {"worker": worker, "desk": desk, "leave": leave}
-    return build(title="syncref server", routes=ROUTES, state=state, start=start, stop=stop)
+    return build(title="syncref server", routes=ROUTES + PEER_ROUTES, state=state, start=start, stop=stop)

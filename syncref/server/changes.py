@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 import psycopg2
+import psycopg2.errors
 import psycopg2.extensions
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -72,6 +73,10 @@ class Changes:
                     self._follow(connection)
                 finally:
                     connection.close()
+            except psycopg2.errors.ReadOnlySqlTransaction:  # a standby can't listen: look now and then
+                self._changed()
+                self.wake()
+                self._stop.wait(RETRY_S)
             except (psycopg2.Error, SQLAlchemyError, OSError) as error:
                 event(_log, logging.WARNING, "listen_failed", reason=str(error).strip())
                 self._stop.wait(RETRY_S)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from syncref.config import load_server
+from syncref.errors import ConfigInvalid
 
 CONFIG = click.option(
     "--config",
@@ -27,14 +28,18 @@ def server(config_file: Path) -> None:
     from syncref.logs import configure
     from syncref.server.app import create
     from syncref.server.provision import database_of
+    from syncref.server.reign import Reign
     from syncref.server.serve import bind, serve
-    from syncref.store.server_open import await_provisioned
+    from syncref.store.server_open import await_provisioned, open_engine
 
     configure()
     config = load_server(config_file)
     listener = bind(config.address)
     with database_of(config.database, config.data_dir) as dsn:
         await_provisioned(dsn)
+        engine = open_engine(dsn, connections=2)
+        Reign(engine, peers=len(config.peers)).begin()
+        engine.dispose()
         serve(partial(create, config, dsn), listener, workers=config.workers)
 
 
@@ -44,17 +49,35 @@ def server(config_file: Path) -> None:
 @click.option("--clerks-file", type=click.Path(path_type=Path, dir_okay=False), help="CSV: name,secret")
 def provision_server(config_file: Path, tills_file: Path | None, clerks_file: Path | None) -> None:
     """Provision the server; running it again changes nothing."""
+    from syncref.server.peers import PEER, peer_secret
     from syncref.server.provision import database_of, provision, read_identities
     from syncref.store.server_open import open_engine
 
     config = load_server(config_file)
     identities = read_identities("till", tills_file) if tills_file else []
     identities += read_identities("clerk", clerks_file) if clerks_file else []
+    if config.peer_secret_file is not None:
+        identities.append((PEER, peer_secret(config.peer_secret_file)))
     with database_of(config.database, config.data_dir) as dsn:
         engine = open_engine(dsn, connections=1)
         term, changed = provision(engine, identities)
         engine.dispose()
     click.echo(f"cluster {term.cluster}, term {term.n}; identities new or changed: {changed}")
+
+
+@click.command(name="standby", help="Copy a live server's PostgreSQL below data_dir, as its streaming standby.")
+@CONFIG
+@click.option("--primary", required=True, help="Address of the live server's database.")
+@click.option("--slot", default="syncref_standby", show_default=True, help="Name of the replication slot.")
+def provision_standby(config_file: Path, primary: str, slot: str) -> None:
+    """Create a standby's database."""
+    from syncref.server.embedded import embedded
+
+    config = load_server(config_file)
+    if config.data_dir is None or config.database is not None:
+        raise ConfigInvalid(f"{config_file}: [server] needs data_dir, and no database, for an embedded standby")
+    embedded(config.data_dir).follow(primary, slot=slot)
+    click.echo(f"standby below {config.data_dir}, slot {slot}")
 
 
 @click.command(name="import", help="Import masters from CSV files, all or nothing.")

@@ -20,6 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
 from syncref.errors import ConfigInvalid, StorageFailed
 
 _RUN_AS = "nobody"
@@ -31,6 +34,7 @@ _SETTINGS: dict[str, str] = {
     "checkpoint_timeout": "15min",
     "jit": "off",
     "max_connections": "120",
+    "max_slot_wal_keep_size": "4GB",
     "log_line_prefix": "%m [%p] ",
 }
 
@@ -82,11 +86,37 @@ class EmbeddedPostgres:
               "-o", options], failed=f"the embedded PostgreSQL did not start, see {log}")  # fmt: skip
         return True
 
-    def stop(self) -> None:
-        """Stop the server, breaking open connections off."""
+    def follow(self, primary: str, *, slot: str) -> None:
+        """Copy a running primary as its streaming standby; nothing is started.
+
+        `primary` is the SQLAlchemy URL of any database of it, with a role that may replicate; the slot is made
+        anew. Raises ConfigInvalid when there is a cluster already, StorageFailed.
+        """
+        if (self.data / "PG_VERSION").exists():
+            raise ConfigInvalid(f"there is a cluster below {self.folder} already; remove it first")
+        url = make_url(primary)
+        binaries = _binaries()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _check_reachable(self.folder)
+        partial = self.folder / "data.new"
+        shutil.rmtree(partial, ignore_errors=True)
+        if (account := _account()) is not None:
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+        _drop_slot(primary, slot)
+        _run([str(binaries / "pg_basebackup"), "-D", str(partial), "-R", "-X", "stream", "-c", "fast", "-C",
+              "-S", slot, "-w", "-h", url.host or "127.0.0.1", "-p", str(url.port or 5432),
+              "-U", url.username or "postgres"],
+             failed="pg_basebackup failed", PGPASSWORD=url.password or "")  # fmt: skip
+        secret = self.folder / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(url.password or "")
+        partial.rename(self.data)
+
+    def stop(self, *, mode: str = "fast") -> None:
+        """Stop the server, breaking open connections off; mode immediate leaves it to recover at its start."""
         if self.running_port() is None:
             return
-        _run([str(_binaries() / "pg_ctl"), "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", "60"],
+        _run([str(_binaries() / "pg_ctl"), "stop", "-D", str(self.data), "-m", mode, "-w", "-t", "60"],
              failed="the embedded PostgreSQL did not stop")  # fmt: skip
 
     def _create(self, binaries: Path) -> None:
@@ -163,7 +193,19 @@ def _check_reachable(folder: Path) -> None:
         )
 
 
-def _run(command: list[str], *, failed: str) -> None:
+def _drop_slot(primary: str, slot: str) -> None:
+    engine = create_engine(primary, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
+    drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = :s"
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(drop), {"s": slot})
+    except SQLAlchemyError as error:
+        raise StorageFailed(f"the primary can't be used: {type(error).__name__}") from error
+    finally:
+        engine.dispose()
+
+
+def _run(command: list[str], *, failed: str, **environment: str) -> None:
     account = _account()
     try:
         done = subprocess.run(
@@ -179,7 +221,7 @@ def _run(command: list[str], *, failed: str) -> None:
             user=account.pw_uid if account else None,
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"} | environment,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StorageFailed(f"{failed}: {error}") from error

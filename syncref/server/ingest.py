@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from syncref import errors
 from syncref.core import ingest as core
+from syncref.core.failover import Role
 from syncref.core.posting import (
     Failure,
     Posting,
@@ -33,8 +34,9 @@ from syncref.core.posting import (
 from syncref.domain.identity import HASH_BYTES, ID_BYTES, Key, Term
 from syncref.logs import event
 from syncref.store import server_ingest as store
-from syncref.store.server_open import sqlstate, translated
-from syncref.store.server_term import persist_term
+from syncref.store.server_open import STANDBY_STATE, sqlstate, translated
+from syncref.store.server_standbys import safe_seq
+from syncref.store.server_term import persist_term, read_term
 from syncref.wire.entry import Entry, Receipt, decode_entry
 from syncref.wire.sync import BATCH_BYTES_MAX, BODY_BYTES_MAX, Ack, Batch, Hello, HelloAnswer
 
@@ -123,10 +125,11 @@ class _Transaction:
 
 
 class Ingest:
-    """One worker's ingest. `clock_ms` tells the server's time."""
+    """One worker's ingest. `clock_ms` tells the server's time; `standbys`: there may be some that make safe."""
 
-    def __init__(self, engine: Engine, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, engine: Engine, clock_ms: Callable[[], int], *, standbys: bool = False) -> None:
         self._engine = engine
+        self._standbys = standbys
         self._clock_ms = clock_ms
         self._products: set[str] = set()
 
@@ -153,6 +156,8 @@ class Ingest:
                     finally:
                         cursor.close()
             except (SQLAlchemyError, psycopg2.Error) as error:
+                if sqlstate(error) == STANDBY_STATE:
+                    raise translated(error) from error
                 failure = _failure(error)
                 race = _constraint(error) == "receipt_op" or sqlstate(error)[:2] == "40"
                 event(
@@ -179,7 +184,7 @@ class Ingest:
             hello,
             hash_at_head=hash_at_head,
             session=secrets.token_bytes(16),
-            safe=hello.safe,
+            safe=self._safe(cursor, key, locked.view.term.n) if self._standbys else hello.safe,
             now_ms=now_ms,
         )
         if isinstance(answer, core.Refusal):
@@ -221,7 +226,11 @@ class Ingest:
             posting = _post(transaction, key, plan)
             store.store_doubts(cursor, key, posting, now_ms=now_ms)
             store.advance(cursor, key, plan.head, now_ms=now_ms)
-        return Ack(session=batch.session, seq=plan.ack.seq, hash=plan.ack.hash, safe=0)
+        safe = self._safe(cursor, key, locked.view.term.n) if self._standbys else 0
+        return Ack(session=batch.session, seq=plan.ack.seq, hash=plan.ack.hash, safe=min(safe, plan.ack.seq))
+
+    def _safe(self, cursor: Any, key: Key, term_n: int) -> int:
+        return safe_seq(cursor, key, term_n=term_n)
 
     def _known(self, cursor: Any, receipts: list[Receipt]) -> set[str]:
         """Return a set that holds every known product of these receipts; once known stays known."""
@@ -253,7 +262,10 @@ def greet(ingest: Ingest, engine: Engine, hello: Hello) -> HelloAnswer:
         term = Term(cluster=cluster, n=restored.n, id=secrets.token_bytes(ID_BYTES))
         try:
             with engine.begin() as connection:
-                persist_term(connection, term, above=restored.n - 1)
+                row = read_term(connection, lock=True)
+                if row is None or row.role is not Role.LIVE:
+                    raise errors.NotLive("this server is not the live one")
+                persist_term(connection, term, above=restored.n - 1, guarded=row.guarded)
         except SQLAlchemyError as error:
             raise translated(error) from error
         event(_log, logging.ERROR, "term_raised", till=hello.till, n=restored.n, acked=hello.acked)

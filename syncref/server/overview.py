@@ -7,6 +7,7 @@ import time
 import msgspec
 from sqlalchemy import Connection, text
 
+from syncref.core.failover import Role
 from syncref.core.settlement import add, settle
 from syncref.store.server_settlement import read_days
 from syncref.store.server_term import read_term
@@ -76,11 +77,9 @@ class SettlementRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_role(connection: Connection) -> str:
-    """Return live, standby, or fenced: on another timeline than the term's, or not provisioned."""
-    if connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
-        return "standby"
+    """Return starting, standby, promoting, live or fenced; fenced too when it is not provisioned."""
     row = read_term(connection)
-    return "live" if row is not None and row.timeline_ok else "fenced"
+    return "fenced" if row is None else row.role.value
 
 
 def read_status(connection: Connection, *, till: str | None, lag_alarm_ms: int) -> ServerStatus:
@@ -93,6 +92,10 @@ def read_status(connection: Connection, *, till: str | None, lag_alarm_ms: int) 
     alarms = []
     if max(lag, oldest) > lag_alarm_ms:
         alarms.append(f"feed_lag: a transaction has been open for {oldest} ms and holds the feed back")
+    if row is not None and row.fenced_by is not None and not row.recovering:
+        alarms.append(f"fenced: another server is live in term {row.fenced_by}")
+    elif row is not None and row.role in (Role.STARTING, Role.PROMOTING):
+        alarms.append(f"{row.role.value}: waits for a peer, or for `syncref confirm`")
     seen = [
         TillSeen(
             till=found.till, incarnation=bytes(found.incarnation).hex(), seq=found.seq,

@@ -243,10 +243,18 @@ async def status(request: AnyRequest, state: State) -> ServerStatus:
 
 
 @get("/v1/health", summary="Whether this server is live", responses={503: PROBLEMS[503]})
-async def health(state: State) -> dict[str, str | int]:
-    """Return its role; 503 when the database does not answer."""
+async def health(state: State) -> Response[dict[str, str | int]]:
+    """Return its role; 503 unless it is live, and when the database does not answer."""
     found = await to_thread.run_sync(_status, state.worker, "")
-    return {"status": found.role, "term_n": found.term_n, "feed_lag_ms": found.feed_lag_ms}
+    told: dict[str, str | int] = {"status": found.role, "term_n": found.term_n, "feed_lag_ms": found.feed_lag_ms}
+    return Response(told, status_code=200 if found.role == "live" else 503)
+
+
+@get("/v1/alive", summary="Whether this server answers, whatever its role", responses={503: PROBLEMS[503]})
+async def alive(state: State) -> dict[str, str | int]:
+    """Return its role with 200, also on a standby; 503 when the database does not answer."""
+    found = await to_thread.run_sync(_status, state.worker, "")
+    return {"status": found.role, "term_n": found.term_n}
 
 
 @get(
@@ -262,4 +270,4 @@ async def metrics(state: State) -> Response[str]:
     return Response(metrics_text(found), media_type=media_type)
 
 
-ROUTES = (hello, journal, feed, load, settlement, status, health, metrics)
+ROUTES = (hello, journal, feed, load, settlement, status, health, alive, metrics)

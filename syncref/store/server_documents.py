@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from sqlalchemy import Connection, Engine, text
@@ -18,6 +18,7 @@ from syncref.store.server_identity import token_keys
 from syncref.store.server_masters import Written, lock_rows, put_rows, read_rows
 from syncref.store.server_open import transaction
 from syncref.store.server_schema import operation, stock_count
+from syncref.store.server_standbys import await_replayed
 from syncref.store.server_stock import adjust_stock
 from syncref.store.server_term import writable_term
 
@@ -37,10 +38,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The rows that an operation wrote, and when; of a repeated one, those of its first time."""
+    """The rows that an operation wrote, and when; of a repeated one, those of its first time.
+
+    `replayed`: a standby has it too, or there are no peers.
+    """
 
     rows: tuple[Written, ...]
     at_ms: int
+    replayed: bool = True
 
 
 def perform(engine: Engine, asked: Asked, work: Callable[[Connection], list[Written]]) -> Done:
@@ -51,10 +56,12 @@ def perform(engine: Engine, asked: Asked, work: Callable[[Connection], list[Writ
     for tries in range(1, TRIES_MAX + 1):
         try:
             with transaction(engine) as connection:
-                return _once(connection, asked, work)
+                done = _once(connection, asked, work)
         except Busy:
             if tries == TRIES_MAX:
                 raise
+        else:
+            return replace(done, replayed=await_replayed(engine))
     raise AssertionError("unreachable")
 
 

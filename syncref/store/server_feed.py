@@ -16,6 +16,7 @@ from syncref.domain.identity import Term
 from syncref.domain.masters import DIGEST_MODULUS, MASTER_BY_NAME, MASTERS, MasterTable, Row
 from syncref.errors import NotLive, RequestInvalid
 from syncref.store.server_masters import key_text, read_rows
+from syncref.store.server_term import LIVE_SQL
 from syncref.wire.sync import FeedRow
 
 TableKey = tuple[str, str]
@@ -43,15 +44,21 @@ class DigestSums:
 
 
 def read_horizon(connection: Connection) -> Horizon:
-    """Return where this snapshot stands. It must be the snapshot's first statement."""
+    """Return where this snapshot stands. It must be the snapshot's first statement.
+
+    Raises NotLive on a standby, a fenced server and one that nobody confirmed: what they have may be old.
+    """
     row = connection.execute(
         text(
-            "SELECT t.cluster, t.n, t.id, f.pos, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin "
+            f"SELECT t.cluster, t.n, t.id, f.pos, {LIVE_SQL} AS live,"
+            " pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin "
             "FROM term t, feed_floor f"
         )
     ).first()
     if row is None:
         raise NotLive("this database is not provisioned: run `syncref provision server`")
+    if not row.live:
+        raise NotLive("this server is not the live one")
     return Horizon(term=Term(cluster=row.cluster, n=row.n, id=bytes(row.id)), xmin=row.xmin, floor=row.pos)
 
 
@@ -129,7 +136,8 @@ def stock_marks(connection: Connection) -> dict[str, int]:
     result = connection.execute(
         text(
             "SELECT DISTINCT ON (j.till) j.till, coalesce(f.seq, 0) AS seq FROM journal j "
-            "LEFT JOIN stock_fold f USING (till, incarnation) ORDER BY j.till, j.opened_ms DESC, j.incarnation"
+            "LEFT JOIN stock_fold f USING (till, incarnation) "
+            "ORDER BY j.till, j.closed_at_seq IS NOT NULL, j.opened_ms DESC, j.incarnation"
         )
     )
     return {row.till: row.seq for row in result}

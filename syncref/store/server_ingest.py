@@ -16,12 +16,13 @@ from syncref.core.ingest import JournalRow, Plan, ServerView
 from syncref.core.posting import Close, Posting, ReceiptRow
 from syncref.domain.identity import Key, Mark, Term
 from syncref.store.server_copy import escape
-from syncref.store.server_term import TIMELINE_SQL
+from syncref.store.server_term import CONFIRMED_SQL, TIMELINE_SQL
 from syncref.wire.entry import DayClosed
 from syncref.wire.sync import HelloAnswer
 
 _VIEW = f"""
-SELECT t.cluster, t.n, t.id, t.timeline = {TIMELINE_SQL}, pg_is_in_recovery(), j.seq, j.hash, j.session,
+SELECT t.cluster, t.n, t.id, t.timeline = {TIMELINE_SQL},
+       NOT pg_is_in_recovery() AND fenced_by IS NULL AND {CONFIRMED_SQL}, j.seq, j.hash, j.session,
        j.closed_at_seq
 FROM term t LEFT JOIN journal j ON j.till = %s AND j.incarnation = %s FOR SHARE OF t
 """
@@ -69,11 +70,9 @@ def lock_journal(cursor: Any, key: Key) -> Locked | None:
     found = cursor.fetchone()
     if found is None:
         return None
-    cluster, n, term_id, timeline_ok, in_recovery, seq, *_ = found
-    view = ServerView(
-        term=Term(cluster=cluster, n=n, id=bytes(term_id)), live=not in_recovery, timeline_ok=timeline_ok
-    )
-    if seq is None or in_recovery:
+    cluster, n, term_id, timeline_ok, live, seq, *_ = found
+    view = ServerView(term=Term(cluster=cluster, n=n, id=bytes(term_id)), live=live, timeline_ok=timeline_ok)
+    if seq is None or not live:
         return Locked(view=view, row=None)
     cursor.execute(_LOCKED, (key.till, key.incarnation))
     seq, value, session, closed_at = cursor.fetchone()

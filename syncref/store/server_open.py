@@ -18,6 +18,7 @@ from syncref.store.server_schema import metadata
 
 CHANNEL = "syncref_change"
 RETRY_AFTER_MS = 500
+STANDBY_STATE = "25006"  # a write in a read-only transaction
 STATEMENT_TIMEOUT_MS = 30_000
 IMPORT_TIMEOUT_MS = 600_000
 _SCHEMA_LOCK = 7_238_091
@@ -30,6 +31,8 @@ CREATE OR REPLACE FUNCTION syncref_notify_term() RETURNS trigger LANGUAGE plpgsq
 BEGIN PERFORM pg_notify('{CHANNEL}', 'term'); RETURN NULL; END $$;
 CREATE OR REPLACE TRIGGER term_notify AFTER INSERT OR UPDATE ON term
 FOR EACH STATEMENT EXECUTE FUNCTION syncref_notify_term();
+ALTER TABLE term ADD COLUMN IF NOT EXISTS fenced_by bigint;
+ALTER TABLE term ADD COLUMN IF NOT EXISTS guard timestamptz;
 """
 
 
@@ -72,7 +75,7 @@ def sqlstate(error: BaseException) -> str:
 def translated(error: BaseException) -> SyncrefError:
     """Return the catalogue's error for a library's: Busy when nothing happened, else StorageFailed."""
     code = sqlstate(error)
-    if code == "25006":
+    if code == STANDBY_STATE:
         return NotLive("this database is a standby and takes no writes")
     if code[:2] in {"40", "53"} or code in {"55P03", "57014"}:
         return Busy(f"the database is busy (SQLSTATE {code})", retry_after_ms=RETRY_AFTER_MS)
@@ -94,8 +97,10 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
     """Run a block of reads in one REPEATABLE READ snapshot."""
     try:
         with engine.connect() as connection:
-            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
+                # Not the driver's own setting: it would ask for read-write afterwards, which a standby refuses.
+                connection.execute(text("SET TRANSACTION READ ONLY"))
                 yield connection
     except SQLAlchemyError as error:
         raise translated(error) from error

@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    DateTime,
     Index,
     Integer,
     LargeBinary,
@@ -21,8 +22,10 @@ from syncref.domain.masters import MASTERS
 from syncref.store.columns import line_columns, master_columns, receipt_columns, z_columns
 
 metadata = MetaData()
+SCHEMA_VERSION = 2
+STANDBY_HEADS = "standby_head"
 
-term = Table(  # one row: the current term, and the PostgreSQL timeline it was opened on
+term = Table(  # one row: the current term, the PostgreSQL timeline it was opened on, and who may write
     "term",
     metadata,
     Column("one", Boolean, primary_key=True, server_default=text("true")),
@@ -30,11 +33,13 @@ term = Table(  # one row: the current term, and the PostgreSQL timeline it was o
     Column("n", BigInteger, nullable=False),
     Column("id", LargeBinary, nullable=False),
     Column("timeline", Integer, nullable=False),
+    Column("fenced_by", BigInteger),  # a newer term: nothing is written here any more
+    Column("guard", DateTime(timezone=True)),  # the postmaster start that was confirmed; NULL: no peers
 )
 identity = Table(  # credentials of tills and clerks: argon2id hashes
     "identity",
     metadata,
-    Column("kind", Text, primary_key=True),  # till or clerk
+    Column("kind", Text, primary_key=True),  # till, clerk or server
     Column("name", Text, primary_key=True),
     Column("secret_hash", Text, nullable=False),
     Column("active", Boolean, nullable=False, server_default=text("true")),
@@ -167,6 +172,14 @@ operation = Table(  # a clerk's op id, kept for ever with its result
     Column("request_hash", LargeBinary, nullable=False),
     Column("result", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+)
+standby_head = Table(  # what a journal's safe sequence is; unlogged: never replicated, empty after a crash
+    STANDBY_HEADS,
+    metadata,
+    *_journal_key(),
+    Column("term_n", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    prefixes=["UNLOGGED"],
 )
 stock_fold = Table(  # stock rows include each journal up to seq
     "stock_fold", metadata, *_journal_key(), Column("seq", BigInteger, nullable=False)

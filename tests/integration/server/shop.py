@@ -40,9 +40,9 @@ RATE_BP = 1900
 
 
 @contextmanager
-def running(app: Litestar) -> Iterator[str]:
+def running(app: Litestar, *, port: int = 0) -> Iterator[str]:
     """Serve an application from a thread; yield its base URL."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    listener = socket.create_server(("127.0.0.1", port), backlog=64)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", ws="none", timeout_keep_alive=75))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -1,0 +1,73 @@
+"""What the standbys have: their journals' heads, told to the tills as safe, and whether a commit is replayed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from syncref.domain.identity import Key
+
+REPLAY_WAIT_S = 1.0
+_LOOK_S = 0.01
+_GUARDED = text("SELECT guard IS NOT NULL FROM term")
+_HERE = text("SELECT pg_current_wal_insert_lsn()::text")
+_REPLAYED = text("""
+SELECT coalesce(bool_or(replay_lsn >= CAST(:lsn AS pg_lsn)), false) FROM pg_stat_replication
+WHERE state = 'streaming'
+""")
+_PUT = text("""
+INSERT INTO standby_head (till, incarnation, term_n, seq)
+SELECT till, decode(incarnation, 'hex'), :n, seq
+FROM unnest(CAST(:tills AS text[]), CAST(:incarnations AS text[]), CAST(:seqs AS bigint[]))
+  AS k (till, incarnation, seq)
+ON CONFLICT (till, incarnation) DO UPDATE SET term_n = excluded.term_n, seq = excluded.seq
+""")
+
+
+def put_heads(connection: Connection, heads: Iterable[tuple[str, str, int]], *, term_n: int) -> None:
+    """Store the (till, incarnation in hex, sequence) up to which all promotable standbys of a term are."""
+    rows = sorted(heads)
+    connection.execute(text("SET LOCAL synchronous_commit = 'off'"))
+    connection.execute(
+        _PUT,
+        {
+            "n": term_n,
+            "tills": [r[0] for r in rows],
+            "incarnations": [r[1] for r in rows],
+            "seqs": [r[2] for r in rows],
+        },
+    )
+
+
+def safe_seq(cursor: Any, key: Key, *, term_n: int) -> int:
+    """Return up to which sequence a journal is on all promotable standbys of this term; 0: nothing is known."""
+    cursor.execute(
+        "SELECT seq FROM standby_head WHERE till = %s AND incarnation = %s AND term_n = %s",
+        (key.till, key.incarnation, term_n),
+    )
+    found = cursor.fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def await_replayed(engine: Engine, *, wait_s: float = REPLAY_WAIT_S) -> bool:
+    """Return whether a standby has replayed all that was committed up to now; True when there are no peers.
+
+    Waits for at most `wait_s`. Needs a database role that sees pg_stat_replication (pg_monitor).
+    """
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if not connection.execute(_GUARDED).scalar():
+                return True
+            lsn = connection.execute(_HERE).scalar_one()
+            deadline = time.monotonic() + wait_s
+            while not connection.execute(_REPLAYED, {"lsn": lsn}).scalar_one():
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(_LOOK_S)
+    except SQLAlchemyError:
+        return False  # the document is committed; whether a standby has it nobody can say now
+    return True
