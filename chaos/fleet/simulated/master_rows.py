@@ -40,7 +40,7 @@ class MasterRows:
         place = (row.table, key)
         if row.version < self.highest.get(place, 0):
             self.lowered.append(place)
-        self.highest[place] = row.version
+        self.highest[place] = max(row.version, self.highest.get(place, 0))
         change = 0
         if there is not None:
             change -= row_digest(row.table, there[0], there[1])

@@ -174,9 +174,11 @@ class ServerNode(Node):
                 return failover.TermPersisted()
             case failover.PersistFence():
                 self.persist_fence(effect.by)
+                self.world.watch.fenced(self, effect.by)
                 return failover.FencePersisted()
             case failover.OpenWrites():
                 self.open = True
+                self.world.watch.opened(self)
                 self.note(f"opens writes in term {self.store.term.n}")
                 self.world.loop.after(10, self._fence_peers, self.boot)
             case failover.CloseWrites():

@@ -84,7 +84,7 @@ class ServerStore:
         self.next_xid = 1
         self.floor = 0
         self.begun: set[int] = set()
-        self.encoded: tuple[tuple[int, ...], FeedPage] | None = None
+        self.ever: set[tuple[str, Row, int]] = set()  # every row at every version, for the judge
 
     def fork_off(self, length: int | None = None) -> ServerStore:
         """Return a database folded from the log's beginning, of now or of when it had `length` records."""
@@ -186,6 +186,7 @@ class ServerStore:
             values = (before + int(values[0] or 0),)
         row = None if values is None else (*key, *values)
         rows[key] = (row, version + 1)
+        self.ever.add((table, key if row is None else row, version + 1))
         delta = 0 if old is None else -row_digest(table, old, version)
         delta += 0 if row is None else row_digest(table, row, version + 1)
         self.digests[table] = (self.digests.get(table, 0) + delta) % DIGEST_MODULUS

@@ -71,6 +71,7 @@ class TillNode(Node):
         self.uploaders = [Uploader(self, state) for state in self.store.uplink_states()]
         self.receivers = [Receiver(self, resume=True), Receiver(self, resume=False)]
         self.on_boot()
+        self.world.watch.booted(self)
         self.note(f"starts: head {self.ledger.head.seq}, acked {self.store.acked}")
         self.wake()
 
