@@ -13,7 +13,7 @@ from tests.contract.peers import WAIT_S, EchoServer, connected, exactly
 
 
 def test_a_stalled_reader_does_not_wedge_the_removal_of_a_toxic() -> None:
-    """A client that stops reading under latency: the toxic is deleted on the enabled proxy, and all else answers."""
+    """A client that stops reading under latency: the toxic goes from the enabled proxy, all else answers."""
     process, client = started(BUILTIN)
     flood = EchoServer(flood=64 * 1024 * 1024)
     try:
