@@ -159,7 +159,7 @@ class ServerStore:
         journal = self.journals.get(key)
         if journal is None:
             journal = self.journals[key] = Journal(row=new_row(cluster=self.cluster, key=key))
-        journal.row = replace(journal.row, closed_at=seq)
+        journal.row = replace(journal.row, closed_at=max(seq, journal.row.closed_at or 0))
 
     def _do_resolve(self, key: Key, seq: int) -> None:
         self.journals[key].resolved.add(seq)

@@ -6,7 +6,7 @@ under which it must show, and the checker that must convict it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,7 +26,7 @@ class Mutant:
     fault: str
     expected: str
     profile: Profile
-    swaps: Callable[[], list[tuple[Any, str, Any]]]
+    swaps: list[tuple[Any, str, Any]]
 
 
 def all_mutants() -> list[Mutant]:
@@ -50,6 +50,6 @@ def planted(mutant_id: str | None) -> Iterator[str | None]:
     mutant = by_id[mutant_id]
     PROFILES[mutant.id] = mutant.profile
     with ExitStack() as stack:
-        for owner, name, replacement in mutant.swaps():
+        for owner, name, replacement in mutant.swaps:
             stack.enter_context(patch.object(owner, name, replacement))
         yield mutant.id

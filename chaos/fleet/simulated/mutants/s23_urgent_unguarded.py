@@ -1,0 +1,37 @@
+"""S23: a staged row replaces whatever is there, an urgent newer one too."""
+
+from __future__ import annotations
+
+from chaos.fleet.simulated.master_rows import MasterRows
+from chaos.fleet.simulated.mutants import Mutant
+from chaos.fleet.simulated.plan import Profile
+from chaos.fleet.simulated.till_store import TillStore
+from syncref.core.downlink_messages import Apply
+
+
+def supersedes(self: MasterRows, version: int, present: int) -> bool:
+    """Let the last one win."""
+    return True
+
+
+def conflicts(self: TillStore, effect: Apply) -> bool:
+    """Look at the cursor only."""
+    return self.cursor != effect.expected
+
+
+MUTANT = Mutant(
+    id="S23",
+    title="urgent lacks the version guard",
+    fault="urgent during bulk",
+    expected="prices",
+    profile=Profile(
+        misfortunes={"manual": 30.0, "late_answers": 6.0},
+        edits=30,
+        sales=60,
+        tills=(1, 1),
+        products=3,
+        page_rows=1,
+        edit_kinds=("urgent", "price", "pair"),
+    ),
+    swaps=[(MasterRows, "supersedes", supersedes), (TillStore, "conflicts", conflicts)],
+)
