@@ -10,12 +10,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
+from typing import TYPE_CHECKING
 
 import click
 
 from chaos.fleet.simulated.plan import PROFILES, loads
-from chaos.fleet.simulated.run import Outcome, play
-from chaos.fleet.simulated.shrink import shrink
+
+if TYPE_CHECKING:  # the fleet itself is loaded when a command runs, not when the command line is read
+    from chaos.fleet.simulated.run import Outcome
 
 CHUNK = 20
 NO_GO = 10
@@ -77,6 +79,8 @@ def simulate(
     One seed is one schedule. Exit code 0: no invariant was broken; 10: one was, and the smallest schedule
     found is shown.
     """
+    from chaos.fleet.simulated.run import play
+
     if replay is not None:
         show(play(loads(replay.read_text()), transcribe=True))
         return
@@ -144,6 +148,8 @@ def chunks(
 def convict(failing: Outcome, *, mutant: str | None, save: Path | None) -> None:
     """Shrink a failing schedule and show it."""
     from chaos.fleet.simulated.mutants import planted
+    from chaos.fleet.simulated.run import play
+    from chaos.fleet.simulated.shrink import shrink
 
     plan = failing.plan
     with planted(mutant):

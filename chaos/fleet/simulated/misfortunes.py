@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.cashiers import op_id
@@ -410,6 +411,34 @@ def old_server_alone(world: World, action: Action) -> None:
     world.loop.after(6000, back)
 
 
+def urgent_during_bulk(world: World, action: Action) -> None:
+    """Let a till get an urgent price while an older page of a sync by hand is still on its way."""
+    till = _till(world, action)
+    later = world.loop.after
+    number = 2_000_000 + 10 * world.loop.now
+    edit = Action(at=0, kind="price", n=number, amount=action.amount)
+    correction = replace(edit, kind="urgent", n=number + 1, amount=action.amount + 1)
+    pair = replace(edit, kind="pair", n=number + 2)
+
+    def slow(latency_ms: int) -> None:
+        for link in till.links:
+            link.weather = Weather(latency_ms=latency_ms, spread_ms=1)
+
+    def cut_off(off: bool) -> None:
+        for link in till.links:
+            link.weather = Weather(cut=off)
+
+    _asleep(world, action, 850)
+    later(50, world.clerks.act, edit)
+    later(150, slow, 600)
+    later(160, till.sync_masters)
+    later(770, slow, 2)
+    later(800, world.clerks.act, correction)
+    later(800, world.clerks.act, pair)
+    later(860, cut_off, True)
+    later(3000, cut_off, False)
+
+
 def _unless_healed(world: World, call: Callable[..., None], *arguments: Action) -> None:
     if world.healed:
         return
@@ -454,5 +483,6 @@ KINDS: dict[str, Callable[[World, Action], None]] = {
         promote_unnoticed,
         there_and_back,
         old_server_alone,
+        urgent_during_bulk,
     )
 }

@@ -107,6 +107,7 @@ EVERYTHING = {
     "promote_unnoticed": 0.08,
     "there_and_back": 0.05,
     "old_server_alone": 0.05,
+    "urgent_during_bulk": 0.1,
 }
 PROFILES: dict[str, Profile] = {"everything": Profile(misfortunes=EVERYTHING)}
 

@@ -88,7 +88,9 @@ class Receiver:
         till, store, world = self.till, self.till.store, self.till.world
         if store.conflicts(effect):
             till.note("finds that another run was faster")
-            return down.ApplyConflicted(cursor=store.cursor, urgent_pos=store.urgent_pos, loaded=store.loaded)
+            return down.ApplyConflicted(
+                cursor=store.cursor, urgent_pos=store.urgent_pos, loaded=store.loaded, draw=world.draw.random()
+            )
         staged = tuple(store.stage.values())
         self.write(effect)
         mismatched = store.mismatched(effect)

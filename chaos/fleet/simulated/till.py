@@ -213,7 +213,7 @@ class TillNode(Node):
             case said.WakeUplink():
                 self.uploaders[0].sold(effect.head, wake=self.syncing)
             case said.Refuse():
-                self.note(f"refuses {effect.op_id.hex()[:8]}: {effect.code}")
+                self.note(f"refuses {effect.op_id.hex()[-6:]}: {effect.code}")
                 self.reply(Told(ok=False, code=effect.code))
             case said.Reopen():
                 self.settle_disk()
@@ -239,7 +239,7 @@ class TillNode(Node):
         if effect.receipt_no is not None:
             self.world.watch.sold(self, effect)
         if self.world.transcript is not None:
-            self.note(f"{effect.kind} {effect.op_id.hex()[:8]} is durable at {effect.head.seq}")
+            self.note(f"{effect.kind} {effect.op_id.hex()[-6:]} is durable at {effect.head.seq}")
         return said.Committed()
 
     def _told(self, effect: said.Reply) -> Told:

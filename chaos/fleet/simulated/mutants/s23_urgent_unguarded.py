@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chaos.fleet.simulated.master_rows import MasterRows
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
@@ -14,9 +16,12 @@ def supersedes(self: MasterRows, version: int, present: int) -> bool:
     return True
 
 
+_conflicts = TillStore.conflicts
+
+
 def conflicts(self: TillStore, effect: Apply) -> bool:
-    """Look at the cursor only."""
-    return self.cursor != effect.expected
+    """Look at everything but urgent positions."""
+    return _conflicts(self, replace(effect, urgent_pos=1 << 60))
 
 
 MUTANT = Mutant(
@@ -25,13 +30,7 @@ MUTANT = Mutant(
     fault="urgent during bulk",
     expected="prices",
     profile=Profile(
-        misfortunes={"manual": 30.0, "late_answers": 6.0},
-        edits=30,
-        sales=60,
-        tills=(1, 1),
-        products=3,
-        page_rows=1,
-        edit_kinds=("urgent", "price", "pair"),
+        misfortunes={"urgent_during_bulk": 3.0}, edits=0, sales=60, tills=(1, 1), products=3, page_rows=1
     ),
     swaps=[(MasterRows, "supersedes", supersedes), (TillStore, "conflicts", conflicts)],
 )
