@@ -8,7 +8,6 @@ every run, even an empty one, is checked against the server's digests, so no dif
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from syncref.core.downlink_messages import (
@@ -44,7 +43,7 @@ from syncref.core.downlink_messages import (
     UrgentApplied,
     Wake,
 )
-from syncref.core.step import Step, full_jitter_ms
+from syncref.core.step import Step, full_jitter_ms, replace
 from syncref.core.terms import distrust
 from syncref.domain.identity import Cursor, Term
 from syncref.wire.sync import TermWire

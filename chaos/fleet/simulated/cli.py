@@ -156,12 +156,10 @@ def convict(failing: Outcome, *, mutant: str | None, save: Path | None) -> None:
         smallest = shrink(failing)
         outcome = play(smallest.plan, transcribe=True)
     show(outcome)
-    bug = f" --mutant {mutant}" if mutant else ""
+    how = f"--mutant {mutant}" if mutant else f"--profile {plan.profile}"
     dropped = len(plan.actions) - len(outcome.plan.actions)
     click.echo(f"shrunk from {len(plan.actions)} actions by {dropped}")
-    click.echo(
-        f"to repeat: tillproof simulate --seed {plan.seed} --seeds 1 --jobs 1 --profile {plan.profile}{bug}"
-    )
+    click.echo(f"to repeat: tillproof simulate --seed {plan.seed} --seeds 1 --jobs 1 {how}")
     if save is not None:
         save.write_text(outcome.plan.dumps() + "\n")
         click.echo(f"saved as {save}")

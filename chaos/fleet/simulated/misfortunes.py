@@ -194,11 +194,11 @@ def restore(world: World, action: Action) -> None:
     until = world.loop.now - age
     length = max(1, sum(1 for at in live.commit_times if at <= until))
     standbys = live.standbys()
+    live.highest_told = max(server.store.term.n for server in world.servers)
     live.die()
     live.store = live.store.fork_off(length)
     live.commit_times = live.commit_times[:length]
     live.store.timeline = world.next_timeline()
-    live.highest_told = max(server.store.term.n for server in world.servers)
     live.safe_told.clear()
     for standby in standbys:
         standby.die()

@@ -70,6 +70,9 @@ class Profile:
     page_rows: int = 4
     products: int = 6
     keepalive_ms: int = 3000
+    wait_ms: int = 4000
+    fold_ms: int = 2000
+    sample_ms: int = 100
     edit_kinds: tuple[str, ...] = EDIT_KINDS
 
 
@@ -109,7 +112,23 @@ EVERYTHING = {
     "old_server_alone": 0.05,
     "urgent_during_bulk": 0.1,
 }
-PROFILES: dict[str, Profile] = {"everything": Profile(misfortunes=EVERYTHING)}
+PROFILES: dict[str, Profile] = {
+    "everything": Profile(misfortunes=EVERYTHING),
+    # Ten tills, a sale every 30 s each, for an hour: what the speed is measured with.
+    "shop": Profile(
+        misfortunes={"cut": 3.0, "kill_till": 2.0, "noise": 1.0},
+        tills=(10, 10),
+        sales=160,
+        edits=60,
+        span_ms=3_600_000,
+        products=50,
+        page_rows=1000,
+        keepalive_ms=30_000,
+        wait_ms=20_000,
+        fold_ms=60_000,
+        sample_ms=5_000,
+    ),
+}
 
 
 def plan(seed: int, profile: str = "everything") -> Plan:
@@ -140,7 +159,12 @@ def plan(seed: int, profile: str = "everything") -> Plan:
         retention_ms=shape.retention_ms,
         page_rows=shape.page_rows,
         products=shape.products,
-        settings={"keepalive_ms": shape.keepalive_ms},
+        settings={
+            "keepalive_ms": shape.keepalive_ms,
+            "wait_ms": shape.wait_ms,
+            "fold_ms": shape.fold_ms,
+            "sample_ms": shape.sample_ms,
+        },
         batch_entries=draw.choice((1, 2, 3, 50)),
     )
 

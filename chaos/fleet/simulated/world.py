@@ -169,7 +169,7 @@ class World:
     def _sample(self) -> None:
         for till in self.tills:
             self.watch.sample(till)
-        self.loop.after(100, self._sample)
+        self.loop.after(self.plan.settings.get("sample_ms", 100), self._sample)
 
     def _fold(self, every_ms: int) -> None:
         live = self.live()
