@@ -75,6 +75,7 @@ class Uploader:
                 till.store.persist_progress(self.state.key, effect)
                 if effect.wait:
                     self.events.append(up.Persisted())
+                    till.met_term(effect.term)  # the till's other journals are bound by it as well
             case up.Load():
                 self._load(effect)
             case up.SendBatch():
@@ -120,7 +121,7 @@ class Uploader:
 
     def _send_batch(self, effect: up.SendBatch) -> None:
         key = self.state.key
-        self.till.world.watch.sending(self.till, effect)
+        self.till.world.watch.sending(self.till, key, effect)
         batch = Batch(
             session=effect.session,
             term=TermWire(cluster=effect.term.cluster, n=effect.term.n, id=effect.term.id),

@@ -69,7 +69,7 @@ class Watch:
         if self.accepted.setdefault(term.n, writer) != writer:
             self.find("failover", f"two writers in term {term.n}: {server.name} and {self.accepted[term.n][1]}")
 
-    def sending(self, till: TillNode, batch: SendBatch) -> None:
+    def sending(self, till: TillNode, key: Key, batch: SendBatch) -> None:
         """No send before what it rests on is durable; terms never go down."""
         if till.store.term != batch.term:
             self.find("failover", f"{till.name} sends in term {batch.term.n} before it is durable")
@@ -78,7 +78,7 @@ class Watch:
             self.find("failover", f"{till.name} sends in term {batch.term.n} after {self.terms[till.index]}")
         self.terms[till.index] = max(batch.term.n, self.terms.get(till.index, 0))
         last = batch.first_seq + len(batch.payloads) - 1
-        if till.disk.synced < len(till.disk.records) and last > till.store.journal.head.seq:
+        if till.store.hash_at(key, last) is None:
             self.find("receipts", f"{place} sends {last} before it is durable")
 
     def pruning(self, till: TillNode, upto: int) -> None:
