@@ -129,7 +129,7 @@ def test_promotion_opens_writes_last() -> None:
 def test_a_standby_counts_on_from_the_term_row_that_it_replayed_last() -> None:
     """The live server may have opened a term since the standby started."""
     two = Term(cluster="lab", n=2, id=b"2" * 16)
-    state, effects = play(STANDBY, PromoteAsked(fresh_id=b"3" * 16), DatabasePromoted(timeline=2, term=two))
+    _state, effects = play(STANDBY, PromoteAsked(fresh_id=b"3" * 16), DatabasePromoted(timeline=2, term=two))
     assert effects[-1] == PersistTerm(term=Term(cluster="lab", n=3, id=b"3" * 16), timeline=2)
 
 
