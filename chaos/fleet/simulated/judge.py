@@ -173,7 +173,7 @@ def edits(world: World, store: ServerStore, find: Find) -> None:
     """A document that was ok is there, with the versions that were told or later ones."""
     for op, document in world.history.documents.items():
         answer = document.answer
-        if answer is None or answer.at_risk or (world.edits_lost and document.answered_ms < world.restored_ms):
+        if answer is None or answer.at_risk or (world.edits_lost and answer.at_ms <= world.restored_ms):
             continue
         if op not in store.operations:
             find("edits", f"document {op.hex()} was ok and is gone")
