@@ -1,7 +1,7 @@
 """Lost ack: the server has committed a batch and its answer never reaches the till, which must send it again.
 
-Answers are held up first, so that the commit can be seen while its ack is under way; then the connection is cut
-after some bytes, and the held ack with it. Where the till was only shaking hands, or an ack slipped through, the
+Answers are held up first, so that the commit can be seen while its ack is under way; then the connection is cut,
+at once or after some bytes, and the held ack with it. Where the till was only shaking hands, or an ack slipped through, the
 link is healed until the till has caught up, and the same is tried again.
 """
 
@@ -27,7 +27,7 @@ class LostAckParameters:
     """Where the answer is cut."""
 
     after_bytes: int = whole(
-        0, unit="bytes", least=0, most=1_000_000, text="of the answers that still get through"
+        0, unit="bytes", least=0, most=1_000_000, text="of the answers that still get through; 0: the link is cut"
     )
 
 
@@ -86,8 +86,13 @@ class LostAck(LinkFault):
         self.tries[link.name] = Try(state="held", since_s=context.now_s())
 
     def _cut(self, context: Context, link: Link, server: int) -> None:
-        attributes = {"bytes": self.p.after_bytes}
-        link.add(Toxic(name="lost_ack", type="limit_data", stream="downstream", attributes=attributes), live=True)
+        if self.p.after_bytes:
+            attributes = {"bytes": self.p.after_bytes}
+            link.add(
+                Toxic(name="lost_ack", type="limit_data", stream="downstream", attributes=attributes), live=True
+            )
+        else:
+            link.cut()  # Toxiproxy lets a held answer go when another toxic is added
         self.tries[link.name] = Try(state="cut", since_s=context.now_s(), server=server)
 
     def _look(self, context: Context, link: Link) -> None:
