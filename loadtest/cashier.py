@@ -65,7 +65,9 @@ class Cashier:
         )  # fmt: skip
         rate_per_s = till.rate_per_s / len(till.cashiers)
         self._stream = f"{till.name}|{seat.slot}"
-        self._work = SeatWork(run, self._performer, name=self._stream, till=till.name, rate_per_s=rate_per_s)
+        self._work = SeatWork(
+            run, self._performer, name=self._stream, till=till.name, rate_per_s=rate_per_s, again=seat.again
+        )
 
     def work(self) -> None:
         """Open the day if this is the till's first seat, then follow the schedule to its end."""

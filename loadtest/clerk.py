@@ -32,7 +32,12 @@ class Clerk:
             deadline_ms=run.plan.sale_deadline_ms,
         )  # fmt: skip
         self._work = SeatWork(
-            run, self._performer, name=self._stream, till=BACK_OFFICE, rate_per_s=person.rate_per_s
+            run,
+            self._performer,
+            name=self._stream,
+            till=BACK_OFFICE,
+            rate_per_s=person.rate_per_s,
+            again=seat.again,
         )
 
     def work(self) -> None:

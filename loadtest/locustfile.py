@@ -107,10 +107,14 @@ def _on_test_start(environment: Environment, **_: Any) -> None:
 
 
 def _on_test_stop(environment: Environment, **_: Any) -> None:
-    party = _parties[id(environment)]
-    party.end()
-    if planned_file() is not None and environment.process_exit_code is None:
-        environment.process_exit_code = party.exit_code
+    _parties[id(environment)].end()
+    _set_exit_code(environment)
+
+
+def _set_exit_code(environment: Environment, **_: Any) -> None:
+    """Under a plan, what tills answered is the judge's business: the exit code is about the generator."""
+    if planned_file() is not None and not environment.process_exit_code:
+        environment.process_exit_code = _parties[id(environment)].exit_code
 
 
 def _on_quit(**_: Any) -> None:
@@ -144,4 +148,5 @@ events.init_command_line_parser.add_listener(_on_parser)
 events.init.add_listener(_on_init)
 events.test_start.add_listener(_on_test_start)
 events.test_stop.add_listener(_on_test_stop)
+events.quitting.add_listener(_set_exit_code)
 events.quit.add_listener(_on_quit)

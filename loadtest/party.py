@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ class Party:
             seat = self._seats.claim(msg.data["kind"], msg.node_id)
         fields = None
         if seat is not None:
-            fields = {"kind": seat.kind, "index": seat.index, "place": seat.place, "slot": seat.slot}
+            fields = asdict(seat)
         self._runner.send_message(SEAT, {"ask": msg.data["ask"], "seat": fields}, msg.node_id)
 
     def _on_leave(self, environment: Environment, msg: Any, **_: Any) -> None:

@@ -105,13 +105,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Seat:
     """One cashier's place at one till, or one clerk's desk: the unit that a Locust user takes.
 
-    `index` is its number among all seats of its kind, `slot` its number at its till.
+    `index` is its number among all seats of its kind, `slot` its number at its till. `again` says that somebody
+    had it before: what was due until now was theirs.
     """
 
     kind: str
     index: int
     place: int
     slot: int
+    again: bool = False
 
 
 def read_plan(path: Path) -> Plan:

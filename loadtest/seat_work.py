@@ -18,25 +18,29 @@ from loadtest.arrivals import arrival_times
 from loadtest.load_run import LoadRun
 from loadtest.operations import Completion, Operation, Performer, repeat_delay_s
 
-MISSED_S = 2.0
+LATE_S_MAX = 60.0
 
 
 class SeatWork:
     """Runs one seat's schedule; `serve(n, due_s)` handles an arrival."""
 
-    def __init__(self, run: LoadRun, performer: Performer, *, name: str, till: str, rate_per_s: float) -> None:
+    def __init__(
+        self, run: LoadRun, performer: Performer, *, name: str, till: str, rate_per_s: float, again: bool
+    ) -> None:
         self.run_data = run
         self.performer = performer
         self.name = name
         self.till = till
         self._rate_per_s = rate_per_s
+        self._again = again
         self._in_flight = Pool(run.plan.in_flight_max)
         self._later = Group()
 
     def follow_schedule(self, serve: Callable[[int, float], None]) -> None:
         """Serve arrivals until the schedule ends, then wait for what is still open, at most `grace_s`.
 
-        Arrivals that were due more than MISSED_S before this seat was taken belong to whoever had it then.
+        What was due before the seat was taken is served late, as the generator's lateness; unless somebody
+        had the seat before, or it is too long ago to be made up for.
         """
         plan = self.run_data.plan
         begin_s = self.run_data.begin_s()
@@ -50,7 +54,7 @@ class SeatWork:
         )
         for n, at_s in times:
             due_s = begin_s + at_s
-            if due_s < taken_s - MISSED_S:
+            if due_s < taken_s - (0.0 if self._again else LATE_S_MAX):
                 continue
             self.sleep_until(due_s)
             if self._in_flight.full():

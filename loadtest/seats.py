@@ -6,6 +6,8 @@ no till's schedule is ever run twice, however many workers share the tills. Pure
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from loadtest.plan import Plan, Seat, planned_seats
 
 
@@ -21,6 +23,7 @@ class SeatBook:
         self._seats = {"cashier": list(cashiers), "clerk": list(clerks)}
         self._owner: dict[tuple[str, int], str] = {}
         self._done: set[tuple[str, int]] = set()
+        self._had: set[tuple[str, int]] = set()
 
     def claim(self, kind: str, owner: str) -> Seat | None:
         """Give the first free seat of a kind to an owner; None when all are taken or done."""
@@ -28,7 +31,9 @@ class SeatBook:
             key = (kind, seat.index)
             if key not in self._owner and key not in self._done:
                 self._owner[key] = owner
-                return seat
+                again = key in self._had
+                self._had.add(key)
+                return replace(seat, again=again)
         return None
 
     def leave(self, kind: str, index: int, owner: str, *, done: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from chaos.fleet.simulated.cli import simulate
 from rehearsal.options import SCENARIOS, Options, scenario_names, scenario_path
 
 COULD_NOT_RUN = 30
@@ -136,6 +137,9 @@ def unknown_scenario(name: str) -> str:
     if name.endswith(".toml"):
         return f"there is no file {name}"
     return f"no scenario {name!r}; there are {', '.join(names)}{closest(name, names)}"
+
+
+tillproof.add_command(simulate)
 
 
 def main() -> None:

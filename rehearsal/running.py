@@ -45,7 +45,7 @@ def run_scenario(path: Path, options: Options) -> int:
         return _could_not_run(progress, "could not run: interrupted")
     say_judgement(progress, record.judgement)
     report = record.folder / "report.html"
-    progress.line(f"{record.judgement.verdict}: {record.judgement.why}. Report: {_short(report)}")
+    progress.line(f"{record.judgement.verdict}: {record.judgement.why.rstrip('.')}. Report: {_short(report)}")
     return EXIT_CODE[record.judgement.verdict]
 
 
@@ -60,7 +60,7 @@ def check_run(folder: Path) -> int:
         return EXIT_COULD_NOT_RUN
     judgement = judge(evidence)
     say_judgement(progress, judgement)
-    progress.line(f"{judgement.verdict}: {judgement.why}. Evidence: {_short(evidence)}")
+    progress.line(f"{judgement.verdict}: {judgement.why.rstrip('.')}. Evidence: {_short(evidence)}")
     return EXIT_CODE[judgement.verdict]
 
 

@@ -110,6 +110,12 @@ class Witness:
         found = self._query(self._server, sql)[0][0]
         return None if found is None else int(found)
 
+    def prices_changed(self, since: int, before: int) -> list[tuple[str, int, int]]:
+        """Return (key, version, at_ms) of the price changes that a cursor passes between two positions."""
+        sql = "SELECT key, version, at_ms FROM change WHERE tbl = 'price' AND xid >= {:d} AND xid < {:d}"
+        rows = self._query(self._server, sql.format(since, before))
+        return [(row[0], row[1], row[2]) for row in rows]
+
     def till_rows(self, till: str, sql: str) -> list[tuple[Any, ...]]:
         """Read a till's database."""
         return self._query(self._tills[till], sql)

@@ -2,9 +2,9 @@
 
 Keeps: what this module says about a link is what the proxy server says about it after the change. Toxics are
 added while the proxy is enabled only on request (`live`), and are lifted by disabling the proxy and making it
-anew: to delete a toxic, Toxiproxy waits for the connections that pass through it, for 5 s in one of ten lifts while a
-till talks, even on a disabled proxy, and for good when a reader stalls. One client serves one server; several live
-side by side.
+anew. For to delete a toxic, Toxiproxy waits for the connections that pass through it: 5 s in one of ten lifts
+while a till talks, even on a disabled proxy, and for good when a reader stalls. One client serves one server;
+several live side by side.
 """
 
 from __future__ import annotations

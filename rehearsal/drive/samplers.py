@@ -34,9 +34,11 @@ class Samplers:
         self._thread = threading.Thread(target=self._run, name="samplers", daemon=True)
         self.backlog: list[tuple[int, str, int, int, int]] = []
         self.masters: list[tuple[int, str, int, int, int, int]] = []
+        self.price_lags: list[tuple[str, str, int, int]] = []
         self.host: list[tuple[int, float, float, float, float, float]] = []
         self._meter = HostMeter()
         self.latest: dict[str, tuple[int, int]] = {}
+        self._cursors: dict[str, int] = {}
         self._totals: deque[tuple[float, int]] = deque(maxlen=6)
 
     def start(self) -> None:
@@ -58,12 +60,13 @@ class Samplers:
         return (after - before) / max(0.1, now - begun)
 
     def write(self, folder: Path) -> None:
-        """Write backlog.csv, masters_samples.csv and host.csv."""
+        """Write backlog.csv, masters_samples.csv, price_lag.csv and host.csv."""
         write_rows(folder, "backlog", ("at_ms", "till", "head", "acked", "on_server"), self.backlog)
         write_rows(
             folder, "masters_samples", ("till", "at_ms", "online", "age_ms", "term_n", "cursor_pos"),
             ((till, at_ms, *rest) for at_ms, till, *rest in self.masters),
         )  # fmt: skip
+        write_rows(folder, "price_lag", ("key", "till", "version", "lag_ms"), self.price_lags)
         write_rows(
             folder, "host",
             ("at_ms", "cpu_percent", "steal_percent", "load1", "memory_available_mib", "iowait_percent"),
@@ -101,7 +104,13 @@ class Samplers:
         oldest = self._witness.oldest_change_ms(mark.cursor_pos)
         now = _now()
         age = 0 if oldest is None else max(0, now - oldest)
-        self.masters.append((now, till, int(self._settled(till)), age, mark.cursor_n, mark.cursor_pos))
+        settled = self._settled(till)
+        self.masters.append((now, till, int(settled), age, mark.cursor_n, mark.cursor_pos))
+        before = self._cursors.get(till, mark.cursor_pos)
+        self._cursors[till] = mark.cursor_pos
+        if settled and before < mark.cursor_pos:
+            for key, version, at_ms in self._witness.prices_changed(before, mark.cursor_pos):
+                self.price_lags.append((key, till, version, max(0, now - at_ms)))
 
 
 def _now() -> int:

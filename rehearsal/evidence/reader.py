@@ -10,7 +10,7 @@ Checkers, judge and report see a run only through this. Rows are dicts of string
     throughput.csv                   second, ok
     host.csv                         at_ms, cpu_percent, steal_percent, load1, memory_available_mib,
                                      iowait_percent
-    price_lag.csv                    op_id, till, version, lag_ms  (edit committed to row applied)
+    price_lag.csv                    key, till, version, lag_ms  (commit to applied, at most; sampled each second)
     opening/<table>.csv              masters as imported: products, prices, vendors, tax_rates, stock
     tills/<till>/<table>.csv         state, receipts, lines, payments, journal, z, products, prices,
                                      vendors, tax_rates, stock

@@ -8,7 +8,6 @@ every run, even an empty one, is checked against the server's digests, so no dif
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from syncref.core.downlink_messages import (
@@ -44,7 +43,7 @@ from syncref.core.downlink_messages import (
     UrgentApplied,
     Wake,
 )
-from syncref.core.step import Step, full_jitter_ms
+from syncref.core.step import Step, full_jitter_ms, replace
 from syncref.core.terms import distrust
 from syncref.domain.identity import Cursor, Term
 from syncref.wire.sync import TermWire
@@ -197,7 +196,8 @@ def _applied(state: DownlinkState, event: Applied, options: DownlinkOptions) -> 
     assert page is not None
     assert run is not None
     replaced = bool(run.replace)
-    after = replace(state, cursor=Cursor(term=run.term, pos=page.pos), run=None, page=None)
+    cursor = Cursor(term=run.term, pos=page.pos)
+    after = replace(state, cursor=cursor, run=None, page=None, conflicts=0)
     if event.mismatched:
         alarm = Alarm(code="digest_mismatch", detail=", ".join(event.mismatched))
         if replaced:  # fetched anew and still different: not so fast again
@@ -218,6 +218,7 @@ def _conflicted(state: DownlinkState, event: ApplyConflicted, options: DownlinkO
     """Another run was faster: go on from where it brought the cursor."""
     if state.phase is not DownPhase.APPLYING:
         return _stay(state)
+    moved = event.cursor != state.cursor
     after = replace(
         state,
         cursor=event.cursor,
@@ -225,7 +226,11 @@ def _conflicted(state: DownlinkState, event: ApplyConflicted, options: DownlinkO
         loaded=event.loaded,
         run=None,
         page=None,
+        conflicts=0 if moved else state.conflicts + 1,
     )
+    if not moved:  # two runs drop each other's pages: let chance decide which one ends first
+        waited = _back_off(replace(after, attempt=state.conflicts), event.draw, options)
+        return Step(waited.state, (DropStage(), *waited.effects))
     asked = _ask(after, options)
     return Step(asked.state, (DropStage(), *asked.effects))
 

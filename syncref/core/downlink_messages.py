@@ -76,7 +76,10 @@ class Loading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownlinkState:
-    """How far the masters are. `term` is the highest met; `loaded`: the till may sell."""
+    """How far the masters are. `term` is the highest met; `loaded`: the till may sell.
+
+    `conflicts` counts runs that came to nothing because another one was faster, since one was applied.
+    """
 
     cursor: Cursor | None = None
     loaded: bool = False
@@ -90,6 +93,7 @@ class DownlinkState:
     request: int = 0
     timer: int = 0
     attempt: int = 0
+    conflicts: int = 0
     server_index: int = 0
 
 
@@ -165,6 +169,7 @@ class ApplyConflicted:
     cursor: Cursor | None
     urgent_pos: int
     loaded: bool
+    draw: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,11 @@ till has reported. A restored database shows by its timeline, and is promoted li
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from syncref.core.step import Step
+from syncref.core.step import Step, replace
 from syncref.domain.identity import Term
 
 
@@ -64,6 +64,13 @@ class PeerAnswered:
     role: Role
     term_n: int
     fresh_id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerAsked:
+    """A peer that starts asked this server, and told the highest term number that it knows."""
+
+    term_n: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +129,7 @@ class FencePersisted:
 FailoverEvent = (
     Started
     | PeerAnswered
+    | PeerAsked
     | OperatorConfirmed
     | TillReported
     | TillAhead
@@ -137,7 +145,7 @@ FailoverEvent = (
 
 @dataclass(frozen=True, slots=True)
 class AskPeers:
-    """Ask every peer for its role and term, again and again until one answers."""
+    """Ask every peer for its role and term, telling the own one, again and again until one answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +249,13 @@ def _peer_answered(state: FailoverState, event: PeerAnswered) -> FailoverStep:
     return Step(seen, ())
 
 
+def _peer_asked(state: FailoverState, event: PeerAsked) -> FailoverStep:
+    seen = _seen(state, event.term_n)
+    if event.term_n > state.term.n and state.role in (Role.STARTING, Role.LIVE):
+        return _fence(seen, event.term_n)
+    return Step(seen, ())
+
+
 def _operator_confirmed(state: FailoverState, event: OperatorConfirmed) -> FailoverStep:
     """The operator's word starts a server without peers' help, and ends a fence under a new term."""
     surpassed = state.highest_seen > state.term.n
@@ -319,6 +334,7 @@ def _seen(state: FailoverState, term_n: int) -> FailoverState:
 _HANDLERS: dict[type, Callable[[FailoverState, Any], FailoverStep]] = {
     Started: _started,
     PeerAnswered: _peer_answered,
+    PeerAsked: _peer_asked,
     OperatorConfirmed: _operator_confirmed,
     TillReported: _till_reported,
     TillAhead: _till_ahead,

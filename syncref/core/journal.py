@@ -8,7 +8,6 @@ always gives the same answer; the op id is looked up by the shell and arrives as
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import msgspec
 
@@ -38,7 +37,7 @@ from syncref.core.journal_messages import (
     WakeUplink,
 )
 from syncref.core.selling import Basket, Original, Return, Sums, priced, returned, voided
-from syncref.core.step import Step
+from syncref.core.step import Step, replace
 from syncref.domain.identity import ID_BYTES, Mark, chain_hash, receipt_number, short_number
 from syncref.errors import RuleBroken
 from syncref.wire.entry import ENTRY_BYTES_MAX, DayClosed, DayOpened, Entry, Receipt, ReceiptKind, encode_entry

@@ -7,12 +7,11 @@ handshake it belongs to; bytes that differ from the server's are a fork, never o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from syncref.core.step import Step, full_jitter_ms
+from syncref.core.step import Step, full_jitter_ms, replace
 from syncref.core.terms import distrust
 from syncref.core.uplink_messages import (
     Alarm,
@@ -83,12 +82,29 @@ def _slept(state: UplinkState, event: Slept, options: UplinkOptions) -> UplinkSt
 
 
 def _term_seen(state: UplinkState, event: TermSeen, options: UplinkOptions) -> UplinkStep:
-    """A quiet session ends when the feed shows a newer term: its server may have less than it acked."""
+    """Remember a newer term that the feed showed: a server of an older one is no longer to be believed.
+
+    What was acked and safe counted for the older term; the next handshake says it anew.
+    """
     known = state.term
-    newer = known is not None and event.term.cluster == known.cluster and event.term.n > known.n
-    if newer and state.phase in (Phase.READY, Phase.BACKOFF):
-        return _hello(state, state.head)
-    return _stay(state)
+    if known is None or event.term.cluster != known.cluster or event.term.n <= known.n:
+        return _stay(state)
+    if state.phase in (Phase.PERSISTING, Phase.FORKED):
+        return _stay(state)
+    idle = state.phase is Phase.IDLE
+    after = replace(
+        state,
+        phase=Phase.IDLE if idle else Phase.PERSISTING,
+        term=event.term,
+        acked=0,
+        safe=0,
+        session=None,
+        inflight=None,
+        answer=None,
+        request=state.request + 1,
+        timer=state.timer + 1,
+    )
+    return Step(after, (PersistProgress(term=event.term, acked=0, safe=0, wait=not idle),))
 
 
 def _timer(state: UplinkState, event: TimerFired, options: UplinkOptions) -> UplinkStep:
@@ -197,6 +213,8 @@ def _compared(state: UplinkState, own_hash: bytes, options: UplinkOptions) -> Up
 def _persisted(state: UplinkState, event: Persisted, options: UplinkOptions) -> UplinkStep:
     if state.phase is not Phase.PERSISTING:
         return _stay(state)
+    if state.session is None:
+        return _hello(state, state.head)
     return _load_or_rest(state, options)
 
 

@@ -32,7 +32,7 @@ class UplinkOptions:
     batch_entries: int = 500
     backoff_base_ms: int = 50
     backoff_max_ms: int = 5000
-    keepalive_ms: int = 10_000
+    keepalive_ms: int = 30_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,9 +118,14 @@ def _check(good: bool, where: str, message: str) -> None:
 
 @dataclass(slots=True)
 class _Transaction:
-    """A raw transaction: its cursor, and whether the careful way was asked for."""
+    """A raw transaction: its cursor, and in which way it is done.
+
+    look_up  look op ids up; the first try leaves that to the unique index, which almost never objects
+    careful  store under savepoints, to find what the database refuses
+    """
 
     cursor: Any
+    look_up: bool
     careful: bool
 
 
@@ -146,13 +151,13 @@ class Ingest:
         return self._tried(lambda transaction: self._batch(transaction, batch))
 
     def _tried(self, work: Callable[[_Transaction], T]) -> T:
-        careful = False
+        look_up = careful = False
         for tries in range(1, TRIES_MAX + 1):
             try:
                 with self._engine.begin() as connection:
                     cursor = connection.connection.cursor()
                     try:
-                        return work(_Transaction(cursor=cursor, careful=careful))
+                        return work(_Transaction(cursor=cursor, look_up=look_up, careful=careful))
                     finally:
                         cursor.close()
             except (SQLAlchemyError, psycopg2.Error) as error:
@@ -163,6 +168,7 @@ class Ingest:
                 event(
                     _log, logging.WARNING, "batch_failed", sqlstate=sqlstate(error), tries=tries, careful=careful
                 )
+                look_up = True
                 if failure is Failure.TRANSIENT and not (race and tries < TRIES_MAX):
                     raise translated(error) from error
                 if remedy(failure, tries=tries, entries=2) is not Remedy.RETRY_LATER:
@@ -213,7 +219,7 @@ class Ingest:
             batch,
             stored=hashes,
             entries=entries,
-            known_ops=store.posted_ops(cursor, [receipt.op_id.hex() for receipt in receipts]),
+            known_ops=_posted_ops(transaction, receipts),
             receipts=store.known_receipts(cursor, {r.ref for r in receipts if r.ref is not None}),
             products=self._known(cursor, receipts),
         )
@@ -243,6 +249,12 @@ class Ingest:
                 unseen = skus
             products |= store.known_products(cursor, unseen)
         return products
+
+
+def _posted_ops(transaction: _Transaction, receipts: list[Receipt]) -> set[bytes]:
+    if not transaction.look_up:
+        return set()
+    return store.posted_ops(transaction.cursor, [receipt.op_id.hex() for receipt in receipts])
 
 
 class _Restored(Exception):

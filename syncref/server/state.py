@@ -15,7 +15,7 @@ from syncref.server.feed import FeedReader
 from syncref.server.ingest import Ingest
 from syncref.server.web import Desk
 
-BATCHES_RUNNING_MAX = 3
+BATCHES_RUNNING_MAX = 2
 BATCHES_WAITING_MAX = 24
 CONNECTIONS = 10
 SERVED_MAX = 1000

@@ -218,7 +218,12 @@ class Tables:
         return int(self._one(f"SELECT count(*) FROM {table}"))  # noqa: S608 - one of TABLES
 
     def empty(self) -> None:
-        """Remove all journals, and settle what the last round left behind."""
+        """Remove all journals, once the stock fold has caught up, and write out what is dirty."""
+        while self._one(
+            "SELECT count(*) FROM journal j LEFT JOIN stock_fold f USING (till, incarnation) "
+            "WHERE j.seq > coalesce(f.seq, 0)"
+        ):
+            time.sleep(0.2)
         while True:
             try:
                 with self._connection, self._connection.cursor() as cursor:

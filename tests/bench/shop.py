@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import psycopg2
 
 from chaos.fleet.plan import NO_CAPS, NodePlan
@@ -164,3 +166,21 @@ def throttled_share(shop: Shop, till: str) -> dict[str, Any]:
     """Return what the kernel counted for a till."""
     counted = shop.fleet.counters()[till]
     return {name: getattr(counted, name) for name in counted.__dataclass_fields__}
+
+
+def cpu_used_s(shop: Shop) -> dict[str, float]:
+    """Return the CPU time of each node with its living children so far, in seconds; tills together."""
+    used: dict[str, float] = {}
+    for node in shop.fleet.names():
+        pid = shop.fleet.pid(node)
+        if pid is None:
+            continue
+        process = psutil.Process(pid)
+        total = 0.0
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = one.cpu_times()
+                total += times.user + times.system
+        name = "tills" if node in shop.tills else node
+        used[name] = used.get(name, 0.0) + total
+    return used

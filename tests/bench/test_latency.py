@@ -53,10 +53,16 @@ def ran(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
         assert plan.start_at_ms is not None
         watch = PriceWatch(shop)
         psutil.cpu_percent()
+        before, began_s = bench.cpu_used_s(shop), time.monotonic()
         time.sleep(max(0.0, plan.start_at_ms / 1000 - time.time()) + WARM_UP_MS / 1000)
         watch.change_prices()
         bench.finish_load(load, plan)
         watch.host_busy_percent = psutil.cpu_percent()
+        lasted_s = time.monotonic() - began_s
+        watch.cores_used = {
+            node: round((used - before.get(node, 0.0)) / lasted_s, 3)
+            for node, used in bench.cpu_used_s(shop).items()
+        }
         bench.wait_quiet(shop, shop.tills)
     finally:
         load.kill()
@@ -72,6 +78,7 @@ class PriceWatch:
         paired = {sku for a, b, _ in shop.catalogue.pairs for sku in (a, b)}
         self._skus = itertools.islice((sku for sku in shop.catalogue.prices if sku not in paired), EDITS)
         self.host_busy_percent = 0.0
+        self.cores_used: dict[str, float] = {}
         self.asked: dict[str, int] = {}
         self.seen_ms: dict[tuple[str, str], float] = {}
         self._waiting: dict[str, set[tuple[str, int]]] = {till: set() for till in shop.tills}
@@ -160,6 +167,7 @@ def figure(benchmark: Any, shop: Shop, watch: PriceWatch, name: str, values: lis
         "sales_per_s": SALES_PER_S * len(shop.tills),
         "edits_per_s": round(1 / EDIT_GAP_S, 1),
         "host_busy_percent": watch.host_busy_percent,
+        "cores_used": watch.cores_used,
         "throttled_s": round(sum(bench.throttled_share(shop, till)["throttled_s"] or 0 for till in shop.tills), 2),
     }
 

@@ -31,6 +31,7 @@ class EditAnswered:
     at_risk: bool
     rows: tuple[tuple[str, Row, int], ...]
     reused: bool = False
+    at_ms: int = 0
 
 
 class Pending(NamedTuple):
@@ -119,7 +120,7 @@ class BackOffice:
         if not self.server.alive or pending.boot != self.server.boot:
             pending.lost()
         elif self.on_standbys(pending.asked.op_id):
-            pending.respond(EditAnswered(at_risk=False, rows=pending.rows))
+            pending.respond(EditAnswered(at_risk=False, rows=pending.rows, at_ms=self.server.world.loop.now))
         elif tries == 0:
             pending.respond(EditAnswered(at_risk=True, rows=pending.rows))
         else:

@@ -93,7 +93,7 @@ class Clerks:
                 if answer.reused:
                     self.world.watch.find("edits", "a repeated document is taken for another one")
                 if document.answer is None:
-                    document.answer, document.answered_ms = answer, self.world.loop.now
+                    document.answer = answer
                     risk = "at risk" if answer.at_risk else "ok"
                     self.world.note(f"clerk: document {op.hex()[-6:]} is {risk}")
                 return

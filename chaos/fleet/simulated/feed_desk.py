@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.network import Lost, Respond
+from syncref.core import failover
 from syncref.core.ingest import Refusal
 from syncref.domain.identity import Key, Term
 
@@ -51,6 +52,9 @@ class FeedDesk:
 
     def feed(self, asked: FeedAsked, respond: Respond, lost: Lost) -> None:
         """Answer a feed request, or hold it while nothing changes."""
+        own = self.server.store.term
+        if asked.term is not None and asked.term.cluster == own.cluster and asked.term.n > own.n:
+            self.server.lead(failover.TillReported(term_n=asked.term.n))
         if not self.server.open:
             respond(Refusal(code="not_live", message="not the live server"))
             return

@@ -27,7 +27,6 @@ class Document:
 
     asked: EditAsked
     answer: EditAnswered | None = None
-    answered_ms: int = 0
 
 
 @dataclass(slots=True)

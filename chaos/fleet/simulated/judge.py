@@ -23,7 +23,7 @@ def judge(world: World) -> list[Finding]:
     """Return everything that must not be, found while the schedule ran and at its end."""
     live = world.live()
     if live is not None:
-        for check in (receipts, chain, settlement, masters, edits, stock):
+        for check in (receipts, gapless, chain, settlement, masters, edits, stock):
             check(world, live.store, world.watch.find)
     return world.watch.findings
 
@@ -84,6 +84,18 @@ def _on_till(world: World, till: TillNode, find: Find) -> None:
             find("receipts", f"{op.hex()} was ok and is not on {till.name}")
 
 
+def gapless(world: World, store: ServerStore, find: Find) -> None:
+    """Receipt numbers run from 1 without a gap within an incarnation."""
+    for key, journal in store.journals.items():
+        counters = [0]
+        for _, payload in journal.entries:
+            entry = decoded(payload)
+            if isinstance(entry, Receipt) and entry.number is None:
+                counters.append(entry.counter)
+        if counters != list(range(len(counters))):
+            find("receipts", f"{key.till} numbers its receipts {counters[1:]}")
+
+
 def _aside_ops(store: ServerStore) -> set[bytes]:
     """Return the op ids of receipts that are set aside; their bytes tell."""
     found = set()
@@ -132,6 +144,8 @@ def settlement(world: World, store: ServerStore, find: Find) -> None:
         for asked in world.history.operations.values()
         if asked.operation.kind == "close" and asked.state == "ok"
     }
+    for op in sorted(aside - world.poison):
+        find("settlement", f"{op.hex()} is set aside and nothing is wrong with it")
     for till, date in sorted(dates):
         facts = day_facts(store, till, date)
         settled = settle(facts)
@@ -159,7 +173,7 @@ def edits(world: World, store: ServerStore, find: Find) -> None:
     """A document that was ok is there, with the versions that were told or later ones."""
     for op, document in world.history.documents.items():
         answer = document.answer
-        if answer is None or answer.at_risk or (world.edits_lost and document.answered_ms < world.restored_ms):
+        if answer is None or answer.at_risk or (world.edits_lost and answer.at_ms <= world.restored_ms):
             continue
         if op not in store.operations:
             find("edits", f"document {op.hex()} was ok and is gone")

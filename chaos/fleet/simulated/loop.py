@@ -13,10 +13,10 @@ class Loop:
     def __init__(self) -> None:
         self.now = 0
         self.steps = 0
-        self._queue: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._queue: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
         self._made = 0
 
-    def after(self, delay_ms: int, call: Callable[..., None], *args: Any) -> None:
+    def after(self, delay_ms: int, call: Callable[..., object], *args: Any) -> None:
         """Call in `delay_ms` milliseconds."""
         self._made += 1
         heapq.heappush(self._queue, (self.now + delay_ms, self._made, call, args))

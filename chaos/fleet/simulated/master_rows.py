@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from syncref.domain.masters import DIGEST_MODULUS, MASTER_BY_NAME, Row, row_digest
+from functools import lru_cache
+
+from syncref.domain.masters import DIGEST_MODULUS, MASTER_BY_NAME, Row
+from syncref.domain.masters import row_digest as slow_digest
 from syncref.wire.sync import FeedRow
 
+row_digest = lru_cache(maxsize=20_000)(slow_digest)  # ten tills take the same rows
 KEY_LENGTH = {name: len(table.key) for name, table in MASTER_BY_NAME.items()}
 
 
@@ -40,7 +44,7 @@ class MasterRows:
         place = (row.table, key)
         if row.version < self.highest.get(place, 0):
             self.lowered.append(place)
-        self.highest[place] = row.version
+        self.highest[place] = max(row.version, self.highest.get(place, 0))
         change = 0
         if there is not None:
             change -= row_digest(row.table, there[0], there[1])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.cashiers import op_id
 from chaos.fleet.simulated.disk import Disk
+from chaos.fleet.simulated.intruder import Intruder
 from chaos.fleet.simulated.network import Weather
 from chaos.fleet.simulated.plan import Action
 from chaos.fleet.simulated.till_store import TillStore
@@ -192,11 +194,11 @@ def restore(world: World, action: Action) -> None:
     until = world.loop.now - age
     length = max(1, sum(1 for at in live.commit_times if at <= until))
     standbys = live.standbys()
+    live.highest_told = max(server.store.term.n for server in world.servers)
     live.die()
     live.store = live.store.fork_off(length)
     live.commit_times = live.commit_times[:length]
     live.store.timeline = world.next_timeline()
-    live.highest_told = max(server.store.term.n for server in world.servers)
     live.safe_told.clear()
     for standby in standbys:
         standby.die()
@@ -297,6 +299,155 @@ def reply_cut(world: World, action: Action) -> None:
     world.loop.after(action.for_ms, setattr, till, "replies_cut", False)
 
 
+def clerks_cut(world: World, action: Action) -> None:
+    """Let clerks hear nothing for a while, though their documents arrive."""
+    for link in world.clerks.links:
+        link.weather.answers_cut = True
+
+    def lift() -> None:
+        for link in world.clerks.links:
+            link.weather = Weather()
+
+    world.loop.after(action.for_ms, lift)
+
+
+def late_answers(world: World, action: Action) -> None:
+    """Let much come very late, after whoever asked has given up."""
+
+    def change(weather: Weather) -> None:
+        weather.late, weather.late_ms = 0.5, 5000
+
+    _weather(world, action, change)
+
+
+def lossy(world: World, action: Action) -> None:
+    """Lose much, and let much of the rest come very late."""
+
+    def change(weather: Weather) -> None:
+        weather.drop, weather.late, weather.late_ms = 0.4, 0.5, 6000
+
+    _weather(world, action, change)
+
+
+def second_uploader(world: World, action: Action) -> None:
+    """Let another process of a till upload its queue, batches out of order."""
+    till = _till(world, action)
+    if till.alive:
+        till.guarded(Intruder(till, action.amount % 2).begin)
+
+
+def _asleep(world: World, action: Action, for_ms: int) -> None:
+    """Keep one till from syncing, so that it does not meet what the others meet."""
+    till = _till(world, action)
+    till.syncing = False
+    till.sleep()
+
+    def begin() -> None:
+        till.syncing = True
+        till.wake()
+
+    world.loop.after(for_ms, begin)
+
+
+def _peers_black(world: World, for_ms: int) -> None:
+    for link in world.peers.values():
+        link.weather.black = True
+
+    def lift() -> None:
+        for link in world.peers.values():
+            link.weather = Weather()
+
+    world.loop.after(for_ms, lift)
+
+
+def promote_unnoticed(world: World, action: Action) -> None:
+    """Promote the standby while the old live server is up and hears nothing of it."""
+    _peers_black(world, 4000 + action.for_ms)
+    for server in world.servers:
+        if server.standby_of is not None and server.alive:
+            server.guarded(failover.PromoteAsked(fresh_id=world.fresh()))
+            return
+
+
+def there_and_back(world: World, action: Action) -> None:
+    """Promote the standby, lose it, and confirm the old server, while one till sleeps through it."""
+    _asleep(world, action, 3500)
+    promote(world, action)
+    world.loop.after(3000, _unless_healed, world, promote_back, action)
+
+
+def old_server_alone(world: World, action: Action) -> None:
+    """Let a fenced server restart with no peer to be asked, and an operator who confirms what waits for it."""
+    live = world.live()
+    standby = next((s for s in world.servers if s.standby_of is not None and s.alive), None)
+    if live is None or standby is None:
+        return
+    _asleep(world, action, 3600)
+    standby.guarded(failover.PromoteAsked(fresh_id=world.fresh()))
+
+    def alone() -> None:
+        live.die()
+        standby.die()
+        _peers_black(world, 4000)
+        for till in world.tills:
+            if till is not _till(world, action):
+                for link in till.links:
+                    link.weather.black = True
+        world.loop.after(200, world.switch_on, live)
+
+    def confirm() -> None:
+        if live.alive and live.failover.role is Role.STARTING:
+            live.note("is confirmed by an operator who knows no better")
+            live.guarded(failover.OperatorConfirmed(fresh_id=world.fresh()))
+
+    def back() -> None:
+        for till in world.tills:
+            for link in till.links:
+                link.weather = Weather()
+        world.switch_on(standby)
+
+    world.loop.after(1500, _unless_healed, world, alone)
+    world.loop.after(3400, _unless_healed, world, confirm)
+    world.loop.after(6000, back)
+
+
+def urgent_during_bulk(world: World, action: Action) -> None:
+    """Let a till get an urgent price while an older page of a sync by hand is still on its way."""
+    till = _till(world, action)
+    later = world.loop.after
+    number = 2_000_000 + 10 * world.loop.now
+    edit = Action(at=0, kind="price", n=number, amount=action.amount)
+    correction = replace(edit, kind="urgent", n=number + 1, amount=action.amount + 1)
+    pair = replace(edit, kind="pair", n=number + 2)
+
+    def slow(latency_ms: int) -> None:
+        for link in till.links:
+            link.weather = Weather(latency_ms=latency_ms, spread_ms=1)
+
+    def cut_off(off: bool) -> None:
+        for link in till.links:
+            link.weather = Weather(cut=off)
+
+    _asleep(world, action, 850)
+    later(50, world.clerks.act, edit)
+    later(150, slow, 600)
+    later(160, till.sync_masters)
+    later(770, slow, 2)
+    later(800, world.clerks.act, correction)
+    later(800, world.clerks.act, pair)
+    later(860, cut_off, True)
+    later(3000, cut_off, False)
+
+
+def _unless_healed(world: World, call: Callable[..., None], *arguments: Action) -> None:
+    if world.healed:
+        return
+    if arguments:
+        call(world, *arguments)
+    else:
+        call()
+
+
 KINDS: dict[str, Callable[[World, Action], None]] = {
     call.__name__: call
     for call in (
@@ -325,5 +476,13 @@ KINDS: dict[str, Callable[[World, Action], None]] = {
         manual,
         window,
         reply_cut,
+        clerks_cut,
+        late_answers,
+        lossy,
+        second_uploader,
+        promote_unnoticed,
+        there_and_back,
+        old_server_alone,
+        urgent_during_bulk,
     )
 }

@@ -52,6 +52,9 @@ def loads(text: str) -> Plan:
     return Plan(**raw)
 
 
+EDIT_KINDS = ("price", "price", "pair", "pair", "urgent", "future", "held", "delete", "delivery")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How often what is planned: the average count of each misfortune in one schedule, and its load."""
@@ -65,6 +68,12 @@ class Profile:
     refunds: float = 0.15
     repeats: float = 0.1
     page_rows: int = 4
+    products: int = 6
+    keepalive_ms: int = 3000
+    wait_ms: int = 4000
+    fold_ms: int = 2000
+    sample_ms: int = 100
+    edit_kinds: tuple[str, ...] = EDIT_KINDS
 
 
 EVERYTHING = {
@@ -94,8 +103,32 @@ EVERYTHING = {
     "window": 0.3,
     "reply_cut": 0.4,
     "close_midway": 0.2,
+    "clerks_cut": 0.3,
+    "late_answers": 0.3,
+    "lossy": 0.2,
+    "second_uploader": 0.2,
+    "promote_unnoticed": 0.08,
+    "there_and_back": 0.05,
+    "old_server_alone": 0.05,
+    "urgent_during_bulk": 0.1,
 }
-PROFILES: dict[str, Profile] = {"everything": Profile(misfortunes=EVERYTHING)}
+PROFILES: dict[str, Profile] = {
+    "everything": Profile(misfortunes=EVERYTHING),
+    # Ten tills, a sale every 30 s each, for an hour: what the speed is measured with.
+    "shop": Profile(
+        misfortunes={"cut": 3.0, "kill_till": 2.0, "noise": 1.0},
+        tills=(10, 10),
+        sales=160,
+        edits=60,
+        span_ms=3_600_000,
+        products=50,
+        page_rows=1000,
+        keepalive_ms=30_000,
+        wait_ms=20_000,
+        fold_ms=60_000,
+        sample_ms=5_000,
+    ),
+}
 
 
 def plan(seed: int, profile: str = "everything") -> Plan:
@@ -112,7 +145,7 @@ def plan(seed: int, profile: str = "everything") -> Plan:
             actions.append(_operation(draw, shape, till, number, span))
     for _ in range(draw.randint(0, shape.edits)):
         number += 1
-        actions.append(_edit(draw, number, span))
+        actions.append(_edit(draw, shape, number, span))
     for kind, mean in shape.misfortunes.items():
         count = int(mean) + (1 if draw.random() < mean - int(mean) else 0)
         actions.extend(_misfortune(draw, kind, tills, span) for _ in range(count))
@@ -125,6 +158,13 @@ def plan(seed: int, profile: str = "everything") -> Plan:
         actions=tuple(actions),
         retention_ms=shape.retention_ms,
         page_rows=shape.page_rows,
+        products=shape.products,
+        settings={
+            "keepalive_ms": shape.keepalive_ms,
+            "wait_ms": shape.wait_ms,
+            "fold_ms": shape.fold_ms,
+            "sample_ms": shape.sample_ms,
+        },
         batch_entries=draw.choice((1, 2, 3, 50)),
     )
 
@@ -140,8 +180,8 @@ def _operation(draw: Random, shape: Profile, till: int, number: int, span: int) 
     return Action(at=at, kind=kind, who=till, n=number, amount=draw.randint(0, 1 << 30))
 
 
-def _edit(draw: Random, number: int, span: int) -> Action:
-    kind = draw.choice(("price", "price", "pair", "pair", "urgent", "future", "held", "delete", "delivery"))
+def _edit(draw: Random, shape: Profile, number: int, span: int) -> Action:
+    kind = draw.choice(shape.edit_kinds)
     return Action(
         at=draw.randint(600, span),
         kind=kind,

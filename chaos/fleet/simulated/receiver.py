@@ -88,13 +88,20 @@ class Receiver:
         till, store, world = self.till, self.till.store, self.till.world
         if store.conflicts(effect):
             till.note("finds that another run was faster")
-            return down.ApplyConflicted(cursor=store.cursor, urgent_pos=store.urgent_pos, loaded=store.loaded)
-        store.write("apply", effect)
+            return down.ApplyConflicted(
+                cursor=store.cursor, urgent_pos=store.urgent_pos, loaded=store.loaded, draw=world.draw.random()
+            )
+        staged = tuple(store.stage.values())
+        self.write(effect)
         mismatched = store.mismatched(effect)
         if world.transcript is not None and (effect.rows or mismatched):
             till.note(f"applies a run up to {effect.cursor.pos}, mismatched: {mismatched}")
-        world.watch.applied(till, effect)
+        world.watch.applied(till, effect, staged)
         return down.Applied(mismatched=mismatched, fresh_id=world.fresh(), draw=world.draw.random())
+
+    def write(self, effect: down.Apply) -> None:
+        """Store rows and cursor in one transaction."""
+        self.till.store.write("apply", effect)
 
     def _timer(self, timer: int) -> None:
         if self.till.boot == self.boot and timer == self.state.timer:

@@ -174,9 +174,11 @@ class ServerNode(Node):
                 return failover.TermPersisted()
             case failover.PersistFence():
                 self.persist_fence(effect.by)
+                self.world.watch.fenced(self, effect.by)
                 return failover.FencePersisted()
             case failover.OpenWrites():
                 self.open = True
+                self.world.watch.opened(self)
                 self.note(f"opens writes in term {self.store.term.n}")
                 self.world.loop.after(10, self._fence_peers, self.boot)
             case failover.CloseWrites():
@@ -196,7 +198,7 @@ class ServerNode(Node):
             return
         for peer in self.world.servers:
             if peer is not self:
-                self.world.peer_ask(self, peer, "peer", None, self._peer_answered)
+                self.world.peer_ask(self, peer, "peer", self.store.term.n, self._peer_answered)
         self.world.loop.after(1000, self._ask_peers, boot)
 
     def _peer_answered(self, answer: Any) -> None:
@@ -220,8 +222,9 @@ class ServerNode(Node):
         except Killed:
             self.die()
 
-    def _on_peer(self, argument: None, respond: Respond, lost: Lost) -> None:
+    def _on_peer(self, term_n: int, respond: Respond, lost: Lost) -> None:
         self.catch_up()
+        self.lead(failover.PeerAsked(term_n=term_n))
         respond((self.failover.role, max(self.store.term.n, self.fence)))
 
     def _on_fence(self, term_n: int, respond: Respond, lost: Lost) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from chaos.fleet.simulated.disk import Record
-from chaos.fleet.simulated.master_rows import KEY_LENGTH
+from chaos.fleet.simulated.master_rows import KEY_LENGTH, row_digest
 from syncref.core.ingest import JournalRow, Plan, new_row
 from syncref.core.posting import AsideRow, ReceiptRow
 from syncref.domain.identity import Key, Mark, Term
-from syncref.domain.masters import DIGEST_MODULUS, Row, row_digest
+from syncref.domain.masters import DIGEST_MODULUS, Row
 from syncref.wire.entry import DayClosed
 from syncref.wire.sync import FeedPage, FeedRow, LoadChunk, TermWire
 
@@ -82,9 +82,11 @@ class ServerStore:
         self.urgent: list[tuple[int, str, Row]] = []
         self.operations: dict[bytes, tuple[bytes, tuple[tuple[str, Row, int], ...]]] = {}
         self.next_xid = 1
+        self.last_xid = 0
+        self.travelling: dict[tuple[str, Row], FeedRow] = {}
         self.floor = 0
         self.begun: set[int] = set()
-        self.encoded: tuple[tuple[int, ...], FeedPage] | None = None
+        self.ever: set[tuple[str, Row, int]] = set()  # every row at every version, for the judge
 
     def fork_off(self, length: int | None = None) -> ServerStore:
         """Return a database folded from the log's beginning, of now or of when it had `length` records."""
@@ -159,7 +161,7 @@ class ServerStore:
         journal = self.journals.get(key)
         if journal is None:
             journal = self.journals[key] = Journal(row=new_row(cluster=self.cluster, key=key))
-        journal.row = replace(journal.row, closed_at=seq)
+        journal.row = replace(journal.row, closed_at=max(seq, journal.row.closed_at or 0))
 
     def _do_resolve(self, key: Key, seq: int) -> None:
         self.journals[key].resolved.add(seq)
@@ -186,10 +188,13 @@ class ServerStore:
             values = (before + int(values[0] or 0),)
         row = None if values is None else (*key, *values)
         rows[key] = (row, version + 1)
+        self.ever.add((table, key if row is None else row, version + 1))
         delta = 0 if old is None else -row_digest(table, old, version)
         delta += 0 if row is None else row_digest(table, row, version + 1)
         self.digests[table] = (self.digests.get(table, 0) + delta) % DIGEST_MODULUS
         self.change_xid[(table, key)] = xid
+        self.last_xid = max(xid, self.last_xid)
+        self.travelling.pop((table, key), None)
         if change.urgent:
             self.urgent.append((xid, table, key))
         return table, key, version + 1
@@ -239,7 +244,7 @@ class ServerStore:
 
     def changed_since(self, pos: int) -> bool:
         """Return whether a run from `pos` would bring anything."""
-        return any(xid >= pos for xid in self.change_xid.values())
+        return self.last_xid >= pos
 
     def page(
         self,
@@ -293,11 +298,14 @@ class ServerStore:
         return tuple(self.feed_row(table, key) for table, key in places if key in rows.get(table, {}))
 
     def feed_row(self, table: str, key: Row) -> FeedRow:
-        """Return a row as it travels."""
-        row, version = self.tables[table][key]
-        if row is None:
-            return FeedRow(table=table, row=key, version=version, deleted=True)
-        return FeedRow(table=table, row=row, version=version)
+        """Return a row as it travels; made once for all tills."""
+        found = self.travelling.get((table, key))
+        if found is None:
+            row, version = self.tables[table][key]
+            deleted = row is None
+            found = FeedRow(table=table, row=key if row is None else row, version=version, deleted=deleted)
+            self.travelling[(table, key)] = found
+        return found
 
     def chunk(self, *, table: str, after: str | None, start_pos: int | None) -> LoadChunk:
         """Return a chunk of a table's live rows in key order."""

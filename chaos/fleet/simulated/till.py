@@ -71,6 +71,7 @@ class TillNode(Node):
         self.uploaders = [Uploader(self, state) for state in self.store.uplink_states()]
         self.receivers = [Receiver(self, resume=True), Receiver(self, resume=False)]
         self.on_boot()
+        self.world.watch.booted(self)
         self.note(f"starts: head {self.ledger.head.seq}, acked {self.store.acked}")
         self.wake()
 
@@ -212,7 +213,7 @@ class TillNode(Node):
             case said.WakeUplink():
                 self.uploaders[0].sold(effect.head, wake=self.syncing)
             case said.Refuse():
-                self.note(f"refuses {effect.op_id.hex()[:8]}: {effect.code}")
+                self.note(f"refuses {effect.op_id.hex()[-6:]}: {effect.code}")
                 self.reply(Told(ok=False, code=effect.code))
             case said.Reopen():
                 self.settle_disk()
@@ -238,7 +239,7 @@ class TillNode(Node):
         if effect.receipt_no is not None:
             self.world.watch.sold(self, effect)
         if self.world.transcript is not None:
-            self.note(f"{effect.kind} {effect.op_id.hex()[:8]} is durable at {effect.head.seq}")
+            self.note(f"{effect.kind} {effect.op_id.hex()[-6:]} is durable at {effect.head.seq}")
         return said.Committed()
 
     def _told(self, effect: said.Reply) -> Told:

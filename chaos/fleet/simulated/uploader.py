@@ -19,7 +19,7 @@ REQUEST_TIMEOUT_MS = 2000
 
 
 class Uploader:
-    """The uplink of one journal: the current one, or one that another continues, until that is safe."""
+    """The uplink of one journal: the current one, or one that another continues, as long as it is kept."""
 
     def __init__(self, till: TillNode, state: UplinkState) -> None:
         self.till = till
@@ -75,6 +75,7 @@ class Uploader:
                 till.store.persist_progress(self.state.key, effect)
                 if effect.wait:
                     self.events.append(up.Persisted())
+                    till.met_term(effect.term)  # the till's other journals are bound by it as well
             case up.Load():
                 self._load(effect)
             case up.SendBatch():
@@ -95,7 +96,7 @@ class Uploader:
                 till.world.watch.alarm(till, effect.code)
 
     def _timer(self, timer: int) -> None:
-        if self.till.boot == self.boot and timer == self.state.timer and self in self.till.uploaders:
+        if self.till.boot == self.boot and timer == self.state.timer:
             self.till.guarded(self.step, up.TimerFired(timer=timer))
 
     def _load(self, effect: up.Load) -> None:
@@ -120,7 +121,7 @@ class Uploader:
 
     def _send_batch(self, effect: up.SendBatch) -> None:
         key = self.state.key
-        self.till.world.watch.sending(self.till, effect)
+        self.till.world.watch.sending(self.till, key, effect)
         batch = Batch(
             session=effect.session,
             term=TermWire(cluster=effect.term.cluster, n=effect.term.n, id=effect.term.id),
@@ -148,8 +149,6 @@ class Uploader:
         till.links[index].ask(what, message, timeout_ms=REQUEST_TIMEOUT_MS, done=done, failed=failed)
 
     def _heard(self, request: int, answer: object) -> None:
-        if self not in self.till.uploaders:
-            return
         draw = self.till.world.draw.random()
         transcribing = self.till.world.transcript is not None
         match answer:
@@ -165,12 +164,6 @@ class Uploader:
                 if transcribing:
                     self.till.note(f"hears {answer.code}")
                 self.step(up.Refused(request=request, code=answer.code, draw=draw))
-        self._retire()
-
-    def _retire(self) -> None:
-        """A journal that another continues needs no uploader any more once it is safe."""
-        if not self.current and self.state.safe >= self.state.head.seq and self in self.till.uploaders:
-            self.till.uploaders.remove(self)
 
     def _prune(self, effect: up.Prune) -> None:
         """Prune what has been safe for the retention, by the server's clock."""

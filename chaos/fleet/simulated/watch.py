@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from syncref.core.journal_messages import Commit
 from syncref.core.selling import Basket, Return
 from syncref.domain.identity import Key, Mark
+from syncref.domain.masters import Row
 from syncref.wire.entry import Receipt
+from syncref.wire.sync import FeedRow
 
 if TYPE_CHECKING:
     from chaos.fleet.simulated.server import ServerNode
@@ -40,6 +42,9 @@ class Watch:
         self.alarms: dict[str, int] = {}
         self.printed: dict[str, Receipt] = {}
         self.instants: dict[str, int] = {}
+        self.fences: dict[str, int] = {}
+        self.ever: dict[int, set[tuple[str, Row, int]]] = {}
+        self.history_lost = False
         self.accepted: dict[int, tuple[bytes, str]] = {}
         self.terms: dict[int, int] = {}
 
@@ -58,11 +63,13 @@ class Watch:
         if server.store.hash_at(key, mark.seq) != mark.hash:
             self.find("receipts", f"{server.name} acks {key.till} {mark.seq}, which it does not have")
         term = server.store.term
+        if term.n < self.fences.get(server.name, 0):
+            self.find("failover", f"{server.name} takes writes in term {term.n} though it was fenced")
         writer = (term.id, server.name)
         if self.accepted.setdefault(term.n, writer) != writer:
             self.find("failover", f"two writers in term {term.n}: {server.name} and {self.accepted[term.n][1]}")
 
-    def sending(self, till: TillNode, batch: SendBatch) -> None:
+    def sending(self, till: TillNode, key: Key, batch: SendBatch) -> None:
         """No send before what it rests on is durable; terms never go down."""
         if till.store.term != batch.term:
             self.find("failover", f"{till.name} sends in term {batch.term.n} before it is durable")
@@ -71,7 +78,7 @@ class Watch:
             self.find("failover", f"{till.name} sends in term {batch.term.n} after {self.terms[till.index]}")
         self.terms[till.index] = max(batch.term.n, self.terms.get(till.index, 0))
         last = batch.first_seq + len(batch.payloads) - 1
-        if till.disk.synced < len(till.disk.records) and last > till.store.journal.head.seq:
+        if till.store.hash_at(key, last) is None:
             self.find("receipts", f"{place} sends {last} before it is durable")
 
     def pruning(self, till: TillNode, upto: int) -> None:
@@ -120,14 +127,17 @@ class Watch:
         rows = till.store.masters.tables.get("price", {})
         for line in basket.lines:
             legal = [
-                (int(key[2] or 0), int(row[3] or 0))
-                for key, (row, _) in rows.items()
+                (int(key[2] or 0), int(row[3] or 0), version, key)
+                for key, (row, version) in rows.items()
                 if key[0] == line.sku and int(key[2] or 0) <= instant
             ]
             if not legal:
                 self.find("prices", f"{line.sku} had no price at {instant}")
                 return
-            wanted.append((line.sku, line.qty, max(legal)[1], line.discount))
+            _, price, version, key = max(legal)
+            if version < till.store.masters.highest.get(("price", key), 0):
+                self.find("prices", f"{till.name} sells {line.sku} at a price that was replaced")
+            wanted.append((line.sku, line.qty, price, line.discount))
         self._check_lines(receipt, wanted)
 
     def _check_lines(self, receipt: Receipt, wanted: list[tuple[str, int, int, int]]) -> None:
@@ -162,9 +172,37 @@ class Watch:
             self.find("masters", f"{till.name} takes an older row of {table} {key}")
         lowered.clear()
 
-    def applied(self, till: TillNode, effect: Apply) -> None:
+    def opened(self, server: ServerNode) -> None:
+        """Remember what the rows of a term are: those of the server that opened it."""
+        if server.store.term.n > 1:
+            self.history_lost = True
+        self.ever[server.store.term.n] = server.store.ever
+
+    def booted(self, till: TillNode) -> None:
+        """A cursor claims no more than the rows that are there."""
+        live, cursor = self.world.live(), till.store.cursor
+        if live is None or cursor is None or not till.store.loaded or self.history_lost:
+            return
+        if cursor.term == live.store.term and not live.store.changed_since(cursor.pos):
+            want = {table: value for table, value in live.store.digests.items() if value}
+            have = {table: value for table, value in till.store.masters.digests.items() if value}
+            if want != have:
+                self.find("masters", f"{till.name} starts at {cursor.pos} without the rows up to it")
+
+    def fenced(self, server: ServerNode, by: int) -> None:
+        """Remember a fence, whether the server does or not."""
+        self.fences[server.name] = max(by, self.fences.get(server.name, 0))
+
+    def applied(self, till: TillNode, effect: Apply, staged: tuple[FeedRow, ...]) -> None:
         """At the end of a run the rows are a state that the server committed in that term."""
         self.rows_written(till)
+        ever = self.ever.get(effect.run.term.n)
+        for row in (*staged, *effect.rows):
+            if ever is not None and (row.table, row.row, row.version) not in ever:
+                self.find("masters", f"{till.name} applies {row.row}, which its term never had")
+        mismatched = till.store.mismatched(effect)
+        if mismatched and not self.history_lost and till.index not in self.world.losers:
+            self.find("masters", f"{till.name} ends a run in a state that never was: {mismatched}")
         before = effect.expected
         if before is not None and before.term == effect.cursor.term and effect.cursor.pos < before.pos:
             self.find("masters", f"{till.name} goes back from {before.pos} to {effect.cursor.pos}")

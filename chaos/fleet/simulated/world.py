@@ -169,7 +169,7 @@ class World:
     def _sample(self) -> None:
         for till in self.tills:
             self.watch.sample(till)
-        self.loop.after(500, self._sample)
+        self.loop.after(self.plan.settings.get("sample_ms", 100), self._sample)
 
     def _fold(self, every_ms: int) -> None:
         live = self.live()
@@ -236,8 +236,8 @@ class World:
                 found.append(f"{till.name} has no masters of term {live.store.term.n}")
             elif live.store.changed_since(store.cursor.pos):
                 found.append(f"{till.name} lacks edits after {store.cursor.pos}")
-        found.extend(f"{op.hex()[:8]} is waiting" for op in self.cashiers.waiting())
-        found.extend(f"document {op.hex()[:8]} is waiting" for op in self.clerks.waiting())
+        found.extend(f"{op.hex()[-6:]} is waiting" for op in self.cashiers.waiting())
+        found.extend(f"document {op.hex()[-6:]} is waiting" for op in self.clerks.waiting())
         return found
 
     def note(self, text: str) -> None:

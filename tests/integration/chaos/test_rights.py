@@ -50,12 +50,12 @@ def capped(tmp_path: Path) -> ProcessFleet:
 
 
 def test_a_cpu_quota_is_enforced_and_counted(capped: ProcessFleet) -> None:
-    """A node that burns CPU under half a core is throttled, as the kernel counts."""
+    """A node that burns CPU under a tenth of a core is throttled, as the kernel counts."""
     with capped as fleet:
-        fleet.stage(NodePlan(name="T01", argv=(sys.executable, "-c", BURN), caps=Caps(cpu_cores=0.5)))
+        fleet.stage(NodePlan(name="T01", argv=(sys.executable, "-c", BURN), caps=Caps(cpu_cores=0.1)))
         assert until(lambda: (fleet.counters()["T01"].throttled_periods or 0) > 2)
         counted = fleet.counters()["T01"]
-        assert (counted.enforced, counted.cpu_quota_cores) == (True, 0.5)
+        assert (counted.enforced, counted.cpu_quota_cores) == (True, 0.1)
         assert counted.throttled_s is not None
         assert counted.throttled_s > 0
 
@@ -75,7 +75,7 @@ def test_a_memory_limit_is_enforced_and_counted(capped: ProcessFleet) -> None:
 def test_counters_go_on_over_a_restart(capped: ProcessFleet) -> None:
     """CPU time and peak memory belong to the node, not to one life of it."""
     with capped as fleet:
-        fleet.stage(NodePlan(name="T01", argv=(sys.executable, "-c", BURN), caps=Caps(cpu_cores=0.5)))
+        fleet.stage(NodePlan(name="T01", argv=(sys.executable, "-c", BURN), caps=Caps(cpu_cores=0.1)))
         assert until(lambda: (fleet.counters()["T01"].throttled_periods or 0) > 2)
         before = fleet.counters()["T01"].throttled_periods or 0
         fleet.kill("T01")

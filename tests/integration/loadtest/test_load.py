@@ -21,7 +21,7 @@ from tests.integration.loadtest.fake_till import FakeTill, serving
 
 ROOT = Path(__file__).parents[3]
 LOCUST = [sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py"]
-START_MS = 3500
+START_MS = 4000
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def masters(tmp_path: Path) -> Path:
 def write_plan(folder: Path, masters: Path, tills: list[FakeTill], urls: list[str], **changes: Any) -> Path:
     """Write a plan for fake tills; the last one is the back office."""
     plan = {
-        "seed": 11, "start_at_ms": time.time_ns() // 1_000_000 + START_MS, "duration_s": 3.0,
+        "seed": 11, "start_at_ms": time.time_ns() // 1_000_000 + START_MS, "duration_s": 4.0,
         "out_dir": str(folder / "out"), "catalogue": str(masters), "business_date": "2026-01-02",
         "sale_deadline_ms": 1500, "grace_s": 6.0, "pairs": [["S0001", "S0002", 500]],
-        "mix": {"refund": 0.1, "void": 0.1, "repeat_ok": 0.1, "edited": 0.1},
+        "mix": {"refund": 0.25, "void": 0.15, "repeat_ok": 0.1, "edited": 0.1},
         "tills": [
             {"name": till.name, "url": url, "rate_per_s": 4.0, "cashiers": [{"cashier_id": "1", "pin": "1234"}]}
             for till, url in zip(tills[:-1], urls[:-1], strict=True)
@@ -108,10 +108,11 @@ def test_a_planned_run_leaves_a_history_that_equals_what_the_tills_did(tmp_path:
     assert {"open", "sale", "refund", "void"} <= {line["f"] for line in cashiers if line["type"] == "ok"}
     assert all(line["ms"] >= 1500 for line in cashiers if line["type"] == "info")
     assert set(best(clerks).values()) == {"ok"} and set(tills[2].operations) == set(best(clerks))
-    assert tills[1].logins > 2
-    foreign = [r["ref"][:3] for r in tills[0].receipts.values() if r["kind"] == "refund"]
-    foreign += [r["ref"][:3] for r in tills[1].receipts.values() if r["kind"] == "refund"]
-    assert foreign
+    assert tills[1].logins > 1, "a token expired and was renewed"
+    refunds = [
+        (till.name, receipt["ref"]) for till in tills for receipt in till.receipts.values() if receipt["ref"]
+    ]
+    assert any(not ref.startswith(name) for name, ref in refunds), "another till's receipt was refunded"
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"latency.csv", "latency-T01-sale.hgrm", "locust_stats.csv", "samples-c0.csv"} <= files
     with (tmp_path / "out" / "samples-c0.csv").open() as file:

@@ -250,6 +250,18 @@ def test_a_conflict_drops_the_run_and_goes_on_from_where_the_other_one_came() ->
     assert (down.only(Fetch).pos, down.only(Fetch).urgent_pos) == (125, 3)
 
 
+def test_two_runs_that_drop_each_others_pages_let_chance_decide() -> None:
+    """The pause grows with each conflict that brought the cursor nowhere."""
+    down = Downlink().on(Wake())
+    delays = []
+    for _ in range(3):
+        down.page(last=False, scan_to=120, after=None, pos=120).on(Staged()).page(from_pos=120)
+        down.on(ApplyConflicted(cursor=LOADED.cursor, urgent_pos=0, loaded=True, draw=1.0))
+        delays.append(down.only(SetTimer).delay_ms)
+        down.on(TimerFired(timer=down.state.timer))
+    assert delays == [50, 100, 200]
+
+
 def test_a_cut_run_is_resumed_where_it_stood() -> None:
     """A transfer does not restart at zero."""
     down = Downlink().on(Wake()).page(last=False, scan_to=120, after=("price", "k"), pos=120).on(Staged())

@@ -20,6 +20,7 @@ from syncref.core.failover import (
     OpenWrites,
     OperatorConfirmed,
     PeerAnswered,
+    PeerAsked,
     PersistFence,
     PersistTerm,
     PromoteAsked,
@@ -63,6 +64,16 @@ def test_a_peer_that_is_starting_itself_confirms_nothing() -> None:
         state, effects = play(asked, PeerAnswered(role=role, term_n=1))
         assert state.role is Role.STARTING
         assert OpenWrites() not in effects
+
+
+@pytest.mark.parametrize("role", [Role.LIVE, Role.STARTING])
+def test_a_peer_that_asks_and_knows_a_newer_term_fences_whom_it_asks(role: Role) -> None:
+    """An old live server that never noticed the promotion learns of it."""
+    state, effects = play(replace(STARTING, role=role), PeerAsked(term_n=2))
+    assert state.role is Role.FENCED
+    assert PersistFence(by=2) in effects
+    same, effects = play(replace(STARTING, role=role), PeerAsked(term_n=1))
+    assert (same.role, effects) == (role, [])
 
 
 def test_without_peers_a_server_confirms_itself() -> None:
@@ -118,7 +129,7 @@ def test_promotion_opens_writes_last() -> None:
 def test_a_standby_counts_on_from_the_term_row_that_it_replayed_last() -> None:
     """The live server may have opened a term since the standby started."""
     two = Term(cluster="lab", n=2, id=b"2" * 16)
-    state, effects = play(STANDBY, PromoteAsked(fresh_id=b"3" * 16), DatabasePromoted(timeline=2, term=two))
+    _state, effects = play(STANDBY, PromoteAsked(fresh_id=b"3" * 16), DatabasePromoted(timeline=2, term=two))
     assert effects[-1] == PersistTerm(term=Term(cluster="lab", n=3, id=b"3" * 16), timeline=2)
 
 

@@ -344,12 +344,21 @@ def test_a_sale_in_a_quiet_session_is_sent_at_once() -> None:
     assert up.on(Wake(head=mark(10))).effects == [Load(after=9, limit=4)]
 
 
-def test_a_newer_term_on_the_feed_ends_a_quiet_session() -> None:
-    """The new server may have less than the old one acked."""
+def test_a_newer_term_on_the_feed_is_remembered_and_ends_the_session() -> None:
+    """The new server may have less than the old one acked, and the old one is not to be believed again."""
+    newer = Term(cluster="lab", n=4, id=b"4" * 16)
     up = waiting().on(ack(8)).loaded(9).on(ack(9))
     assert up.on(TermSeen(term=TERM)).effects == []
-    newer = Term(cluster="lab", n=4, id=b"4" * 16)
-    assert up.on(TermSeen(term=newer)).only(SendHello).head == mark(9)
+    assert up.on(TermSeen(term=Term(cluster="shop", n=9, id=b"9" * 16))).effects == []
+    up.on(TermSeen(term=newer))
+    assert up.effects == [PersistProgress(term=newer, acked=0, safe=0, wait=True)]
+    assert up.on(Persisted()).only(SendHello).head == mark(9)
+    assert up.answered(9).only(Alarm).code == "stale_server"
+    busy = waiting().on(TermSeen(term=newer))
+    assert busy.on(ack(8)).effects == []
+    idle = Uplink(replace(NEW, term=TERM, acked=4)).on(TermSeen(term=newer))
+    assert idle.effects == [PersistProgress(term=newer, acked=0, safe=0, wait=False)]
+    assert idle.state.phase is Phase.IDLE
 
 
 def test_sleeping_ends_the_session_and_a_wake_begins_anew() -> None:

@@ -137,8 +137,10 @@ class FakeShop:
             till.head += 1
             till.last_ms = self.wall_ms() + offset
         wire = self.wires[till.name]
-        if till.detour or wire.outcome() == "answered":
+        if till.detour or (wire.outcome() == "answered" and wire.delay_ms() < 1000 * TICK_S):
             till.at_server = till.acked = till.head
+        elif wire.outcome() == "answered":  # the ack is a tick behind
+            till.acked, till.at_server = till.at_server, till.head
         elif wire.outcome() == "broken":
             till.at_server = till.head
         if not till.detour and wire.enabled and wire.bytes is not None:

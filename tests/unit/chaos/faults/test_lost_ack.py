@@ -9,7 +9,7 @@ def test_it_bites_when_the_server_has_what_the_till_does_not_know() -> None:
     shop = shop_of()
     bite, healed = suffered(context_of(shop), LostAck(("T01",)))
     assert (bite.bit, healed.ok) == (True, True)
-    assert "the till knew of 10" in bite.text
+    assert "the till knew of 14" in bite.text
 
 
 def test_an_ack_that_is_under_way_is_no_loss() -> None:

@@ -1,0 +1,175 @@
+"""`simulate`: many schedules in virtual time; a failing one is shrunk and shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+import click
+
+from chaos.fleet.simulated.plan import PROFILES, loads
+
+if TYPE_CHECKING:  # the fleet itself is loaded when a command runs, not when the command line is read
+    from chaos.fleet.simulated.run import Outcome
+
+CHUNK = 20
+NO_GO = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """What one worker did."""
+
+    schedules: int
+    virtual_ms: int
+    sales: int
+    cpu_s: float
+    failing: Outcome | None
+
+
+def work(first: int, count: int, profile: str, mutant: str | None) -> Chunk:
+    """Play some seeds in this process, up to the first that fails."""
+    from chaos.fleet.simulated.mutants import planted
+    from chaos.fleet.simulated.run import play_seeds
+
+    started = time.process_time()
+    schedules = virtual_ms = sales = 0
+    failing = None
+    with planted(mutant) as own_profile:
+        for outcome in play_seeds(first, count, own_profile or profile):
+            schedules += 1
+            virtual_ms += outcome.virtual_ms
+            sales += outcome.sales
+            if outcome.findings:
+                failing = outcome
+                break
+    cpu_s = time.process_time() - started
+    return Chunk(schedules=schedules, virtual_ms=virtual_ms, sales=sales, cpu_s=cpu_s, failing=failing)
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(1), help="How many schedules (200 unless --minutes is given).")
+@click.option("--seed", "first", type=click.IntRange(0), help="The first seed; drawn and printed if absent.")
+@click.option("--minutes", type=click.FloatRange(0), help="Go on for so long instead of a number of schedules.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; one for each processor unless given.")
+@click.option("--mutant", help="Plant a bug first, e.g. S7: the command must then fail.")
+@click.option("--profile", type=click.Choice(sorted(PROFILES)), default="everything", show_default=True)
+@click.option("--save", type=click.Path(path_type=Path), help="Write the shrunk schedule to this file.")
+@click.option("--replay", type=click.Path(path_type=Path, exists=True), help="Play a saved schedule only.")
+def simulate(
+    *,
+    seeds: int | None,
+    first: int | None,
+    minutes: float | None,
+    jobs: int | None,
+    mutant: str | None,
+    profile: str,
+    save: Path | None,
+    replay: Path | None,
+) -> None:
+    """Play schedules of a small chain in virtual time: the shipped protocol cores on lying disks and networks.
+
+    One seed is one schedule. Exit code 0: no invariant was broken; 10: one was, and the smallest schedule
+    found is shown.
+    """
+    from chaos.fleet.simulated.run import play
+
+    if replay is not None:
+        show(play(loads(replay.read_text()), transcribe=True))
+        return
+    begin = SystemRandom().randrange(1 << 31) if first is None else first
+    count = seeds or (1 << 30 if minutes else 200)
+    workers = jobs or os.cpu_count() or 1
+    click.echo(f"simulate --seed {begin} --profile {profile}, {workers} processes")
+    started = time.monotonic()
+    until = None if minutes is None else started + 60 * minutes
+    total = Chunk(schedules=0, virtual_ms=0, sales=0, cpu_s=0.0, failing=None)
+    for chunk in chunks(begin, count, workers, until, profile=profile, mutant=mutant):
+        total = Chunk(
+            schedules=total.schedules + chunk.schedules,
+            virtual_ms=total.virtual_ms + chunk.virtual_ms,
+            sales=total.sales + chunk.sales,
+            cpu_s=total.cpu_s + chunk.cpu_s,
+            failing=total.failing or chunk.failing,
+        )
+        if total.failing is not None:
+            break
+    speed = total.virtual_ms / 1000 / max(total.cpu_s, 1e-9)
+    click.echo(
+        f"{total.schedules} schedules, {total.sales} sales, {total.virtual_ms / 3_600_000:.1f} h of the chain's "
+        f"time in {time.monotonic() - started:.1f} s: {speed:,.0f} times real time on each processor"
+    )
+    if total.failing is None:
+        click.echo("no invariant was broken")
+        return
+    convict(total.failing, mutant=mutant, save=save)
+    sys.exit(NO_GO)
+
+
+def chunks(
+    begin: int, count: int, workers: int, until: float | None, *, profile: str, mutant: str | None
+) -> Iterator[Chunk]:
+    """Yield what workers bring, until the seeds or the time are over."""
+    ranges = iter(range(begin, begin + count, CHUNK))
+    end = begin + count
+    if workers == 1:
+        for start in ranges:
+            if until is not None and time.monotonic() > until:
+                return
+            yield work(start, min(CHUNK, end - start), profile, mutant)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        running: set[Future[Chunk]] = set()
+        try:
+            while True:
+                while len(running) < 2 * workers and not (until and time.monotonic() > until):
+                    following = next(ranges, None)
+                    if following is None:
+                        break
+                    size = min(CHUNK, end - following)
+                    running.add(pool.submit(work, following, size, profile, mutant))
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def convict(failing: Outcome, *, mutant: str | None, save: Path | None) -> None:
+    """Shrink a failing schedule and show it."""
+    from chaos.fleet.simulated.mutants import planted
+    from chaos.fleet.simulated.run import play
+    from chaos.fleet.simulated.shrink import shrink
+
+    plan = failing.plan
+    with planted(mutant):
+        smallest = shrink(failing)
+        outcome = play(smallest.plan, transcribe=True)
+    show(outcome)
+    how = f"--mutant {mutant}" if mutant else f"--profile {plan.profile}"
+    dropped = len(plan.actions) - len(outcome.plan.actions)
+    click.echo(f"shrunk from {len(plan.actions)} actions by {dropped}")
+    click.echo(f"to repeat: tillproof simulate --seed {plan.seed} --seeds 1 --jobs 1 {how}")
+    if save is not None:
+        save.write_text(outcome.plan.dumps() + "\n")
+        click.echo(f"saved as {save}")
+
+
+def show(outcome: Outcome) -> None:
+    """Print a schedule's transcript and what was found."""
+    for line in outcome.transcript:
+        click.echo(line)
+    for finding in outcome.findings[:10]:
+        click.echo(f"{finding.checker}: {finding.text}")
+    if not outcome.findings:
+        click.echo("no invariant was broken")
