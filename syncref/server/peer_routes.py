@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import to_thread
 from litestar import Request, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 
 from syncref.errors import ConfigInvalid
 from syncref.server.parity import check_parity, read_self
@@ -22,6 +22,7 @@ from syncref.wire.peer_api import FenceAsk, ParityAnswer, PeerAnswer, RoleAnswer
 from syncref.wire.sync import Problem
 
 AnyRequest = Request[Any, Any, Any]
+Count = Annotated[int, QueryParameter(ge=0, lt=1 << 62)]
 _READ: dict[str, Any] = {
     "security": [{"bearer": list[str]()}],
     "responses": {
@@ -49,12 +50,17 @@ async def _decide(request: AnyRequest, state: State, act: Callable[[Reign], Term
 
 
 @get("/v1/peer", summary="This server as its peers see it", **_READ)
-async def peer(request: AnyRequest, state: State) -> PeerAnswer:
-    """Return role, term, replay position, the journals' heads, build, schema and settings."""
+async def peer(request: AnyRequest, state: State, term_n: Count = 0) -> PeerAnswer:
+    """Return role, term, replay position, the journals' heads, build, schema and settings.
+
+    `term_n` is the asking server's term: a newer one fences this server before it answers.
+    """
     worker: Worker = state.worker
     worker.desk.identify(request, "server")
 
     def read() -> PeerAnswer:
+        if term_n:
+            Reign(worker.engine, peers=len(worker.config.peers)).asked(term_n)
         with snapshot(worker.engine) as connection:
             return read_self(connection, worker.config)
 

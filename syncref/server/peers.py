@@ -28,9 +28,9 @@ class PeerCalls:
         timeout = urllib3.Timeout(connect=timeout_s / 2, read=timeout_s)
         self._http = urllib3.PoolManager(timeout=timeout, retries=False, maxsize=2)
 
-    def ask(self, url: str) -> PeerAnswer:
-        """Return what a peer tells of itself. Raises StorageFailed when it does not answer."""
-        return self._call("GET", url, "/v1/peer", PeerAnswer)
+    def ask(self, url: str, *, term_n: int = 0) -> PeerAnswer:
+        """Return what a peer tells of itself, telling it the own term. Raises StorageFailed without an answer."""
+        return self._call("GET", url, f"/v1/peer?term_n={term_n}", PeerAnswer)
 
     def fence(self, url: str, term_n: int) -> RoleAnswer:
         """Have a peer take no more writes. Raises StorageFailed when it does not answer so."""

@@ -95,6 +95,13 @@ class Reign:
                 raise RuleBroken(f"only a standby can be promoted, this server is {row.role.value}")
             return self._play(_state(row, self._peers), core.PromoteAsked(fresh_id=_fresh()))
 
+    def asked(self, term_n: int) -> None:
+        """A peer asks for this server's role, and told the highest term that it knows."""
+        row = self.now()
+        if term_n > row.term.n and row.role in (Role.STARTING, Role.LIVE):
+            with self._alone():
+                self._play(_state(self.now(), self._peers), core.PeerAsked(term_n=term_n))
+
     def told(self, role: Role, term_n: int) -> TermRow:
         """A peer told its role and term."""
         row = self.now()

@@ -92,7 +92,7 @@ class Watch:
         row = self._reign.now()
         for url in self._calls.urls:
             try:
-                answer = self._calls.ask(url)
+                answer = self._calls.ask(url, term_n=row.term.n)
             except SyncrefError as error:
                 if url not in self._silent:
                     self._silent.add(url)

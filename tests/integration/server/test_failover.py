@@ -12,6 +12,8 @@ from syncref.wire.sync import Ack
 from tests.integration.server.pair import Pair, Site, until
 from tests.integration.server.shop import Till
 
+ACME = {"vendor_id": "V1", "name": "Acme"}
+
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
@@ -105,13 +107,14 @@ def test_the_standby_is_promoted_and_the_old_live_server_that_returns_is_fenced_
     assert till.upload(2).wire(Ack).seq == 2
     stale = till.upload(2, term=old)
     assert (stale.status, stale.json["code"]) == (409, "stale_term")
-    assert pair.clerk(pair.preprod).document("tax-rates", tax_rates=[]).status != 503
+    document = pair.clerk(pair.preprod).document("vendors", vendors=[ACME])
+    assert (document.status, document.json["status"]) == (200, "at_risk")
 
     pair.live.start()
     until(lambda: pair.live.role().role is Role.FENCED, "the fence")
     stranger = pair.till(pair.live, "T02")
     assert stranger.hello().json["code"] == "not_live"
-    assert pair.clerk(pair.live).document("vendors", vendors=[]).json["code"] == "not_live"
+    assert pair.clerk(pair.live).document("vendors", vendors=[ACME]).json["code"] == "not_live"
     pair.preprod.stop()
     pair.live.kill()
     pair.live.start()
@@ -143,7 +146,7 @@ def test_another_timeline_writes_nothing_until_its_term_is_open(pair: Pair) -> N
     pair.preprod.value("SELECT pg_promote(true, 30)")
     assert pair.preprod.role().role is Role.PROMOTING
     assert till.hello().json["code"] == "not_live"
-    assert pair.clerk(pair.preprod).document("vendors", vendors=[]).json["code"] == "not_live"
+    assert pair.clerk(pair.preprod).document("vendors", vendors=[ACME]).json["code"] == "not_live"
     pair.preprod.stop()
     pair.preprod.start()
     assert pair.preprod.role().role is Role.PROMOTING
@@ -164,7 +167,7 @@ def test_a_server_restored_behind_its_tills_opens_a_new_term(pair: Pair) -> None
     pair.live.value("SELECT 1")
     engine = pair.live.engine()
     with engine.begin() as connection:  # what a restored disk looks like: the same timeline, less in it
-        for table in ("entry", "receipt", "line", "payment"):
+        for table in ("entry", "receipt", "line", "payment", "flag"):
             connection.exec_driver_sql(f"DELETE FROM {table} WHERE till = 'T01' AND seq > 1")  # noqa: S608
         values = (1, till.hash_at(1))
         connection.exec_driver_sql("UPDATE journal SET seq = %s, hash = %s WHERE till = 'T01'", values)
