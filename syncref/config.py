@@ -105,7 +105,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncConfig:
-    """[sync]: when a till syncs, and the bounds of its waiting, in milliseconds where not said."""
+    """[sync]: when a till syncs, and the bounds of its waiting, in milliseconds where not said.
+
+    `retention_s`: how long a closed, tallied day that every standby has stays on the till.
+    """
 
     continuous: bool = True
     reply_budget_ms: int = 100
@@ -113,6 +116,7 @@ class SyncConfig:
     batch_entries: int = 500
     backoff_max_ms: int = 5000
     request_timeout_ms: int = 5000
+    retention_s: int = 60 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +294,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "workers": lambda value: None if 1 <= value <= 64 else "must be 1 to 64",
     **dict.fromkeys(
         (
-            "reply_budget_ms", "backoff_max_ms", "request_timeout_ms", "stock_fold_ms",
+            "retention_s", "reply_budget_ms", "backoff_max_ms", "request_timeout_ms", "stock_fold_ms",
             "feed_lag_alarm_ms", "change_retention_days", "token_ttl_s",
         ),
         _positive,

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, select
 
 from syncref.domain.identity import Key, Mark, chain_hash, genesis_hash
 from syncref.errors import StorageCorrupt
-from syncref.store.till_schema import journal
-from syncref.store.till_state import TillState, read_state, write_state
+from syncref.store.till_schema import anchor, journal
+from syncref.store.till_state import read_state, write_state
 
 _TAIL_CHECKED = 200
 
@@ -24,15 +24,17 @@ class Stretch:
     last: Mark
 
 
-def stretch(connection: Connection, state: TillState, *, after: int, count_max: int, bytes_max: int) -> Stretch:
+def stretch(
+    connection: Connection, key: Key, *, cluster: str, after: int, count_max: int, bytes_max: int
+) -> Stretch:
     """Return entries after a sequence, as many as both bounds allow, but at least one.
 
-    Raises StorageCorrupt when the journal does not go on there although its head is further.
+    Raises StorageCorrupt when the journal does not go on there.
     """
     rows = connection.execute(
         select(journal.c.payload, journal.c.hash)
         .where(
-            journal.c.incarnation == state.incarnation,
+            journal.c.incarnation == key.incarnation,
             journal.c.seq > after,
             journal.c.seq <= after + count_max,
         )
@@ -48,9 +50,9 @@ def stretch(connection: Connection, state: TillState, *, after: int, count_max: 
             break
         payloads.append(payload)
         last_hash = bytes(row.hash)
-    previous = hash_at(connection, state, after)
+    previous = hash_at(connection, key, after, cluster=cluster)
     if not payloads or previous is None:
-        raise StorageCorrupt(f"the journal has nothing after {after}, but its head is {state.head_seq}")
+        raise StorageCorrupt(f"the journal has nothing after {after}, but its head is further")
     return Stretch(
         first_seq=after + 1,
         prev_hash=previous,
@@ -59,21 +61,25 @@ def stretch(connection: Connection, state: TillState, *, after: int, count_max: 
     )
 
 
-def hash_at(connection: Connection, state: TillState, seq: int) -> bytes | None:
-    """Return the chain hash at a sequence; None when it is beyond the head."""
+def hash_at(connection: Connection, key: Key, seq: int, *, cluster: str) -> bytes | None:
+    """Return a journal's chain hash at a sequence; None when it is beyond the head, or pruned."""
     if seq == 0:
-        return genesis_hash(cluster=state.cluster, key=Key(till=state.till, incarnation=state.incarnation))
-    found = connection.execute(
-        select(journal.c.hash).where(journal.c.incarnation == state.incarnation, journal.c.seq == seq)
-    ).scalar_one_or_none()
-    return None if found is None else bytes(found)
+        return genesis_hash(cluster=cluster, key=key)
+    for table in (journal, anchor):
+        found = connection.execute(
+            select(table.c.hash).where(table.c.incarnation == key.incarnation, table.c.seq == seq)
+        ).scalar_one_or_none()
+        if found is not None:
+            return bytes(found)
+    return None
 
 
 def check_chain(connection: Connection, *, where: str) -> Mark:
     """Verify the newest entries against the till's head and return the head. Raises StorageCorrupt."""
     state = read_state(connection)
-    first = max(1, state.head_seq - _TAIL_CHECKED + 1)
-    previous = hash_at(connection, state, first - 1)
+    pruned = connection.execute(select(anchor.c.seq).where(anchor.c.incarnation == state.incarnation)).scalar()
+    first = max(1, state.head_seq - _TAIL_CHECKED + 1, (pruned or 0) + 1)
+    previous = hash_at(connection, state.key, first - 1, cluster=state.cluster)
     seq = first - 1
     rows = connection.execute(
         select(journal.c.seq, journal.c.hash, journal.c.payload)

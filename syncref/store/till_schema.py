@@ -63,6 +63,20 @@ journal = Table(
 )
 
 
+def _mark(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("incarnation", LargeBinary, primary_key=True),
+        Column("seq", BigInteger, nullable=False),
+        Column("hash", LargeBinary, nullable=False),
+    )
+
+
+continued = _mark("continued")  # journals that another one continues after this mark
+anchor = _mark("anchor")  # the last pruned mark of a journal
+
+
 def _entry_key() -> list[Column[Any]]:
     return [
         Column("incarnation", LargeBinary, primary_key=True),

@@ -95,6 +95,7 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
         self._hurry = threading.Event()
         self._holding = False
         self.runs = 0
+        self.newer_rows = 0
         self.contact_ms: int | None = None
 
     @property
@@ -260,7 +261,9 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
     def _report(self, effect: Apply, outcome: Outcome) -> None:
         if outcome.regressed:
             tables = ", ".join(effect.run.replace)
+            self.newer_rows += outcome.regressed
             log_event(_log, logging.WARNING, "newer rows replaced", rows=outcome.regressed, tables=tables)
+            self._alarms.raise_("masters", "newer_rows", f"{self.newer_rows} were newer here than on the server")
         if not outcome.mismatched:
             self._alarms.clear("downlink")
 

@@ -14,12 +14,14 @@ from contextlib import closing, suppress
 from syncref.config import TillSettings
 from syncref.core.downlink_messages import DownlinkOptions
 from syncref.core.uplink_messages import TermSeen, UplinkOptions
+from syncref.domain.identity import Term
 from syncref.domain.masters import MASTERS
 from syncref.errors import ConfigInvalid, SyncrefError
 from syncref.logs import event
 from syncref.store.till_journal import check_chain
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import identity
+from syncref.store.till_rebase import Closed, closed_journals
 from syncref.store.till_reserve import Reserve
 from syncref.store.till_state import TillState
 from syncref.till.alarms import Alarms
@@ -29,13 +31,14 @@ from syncref.till.checkout import Checkout
 from syncref.till.clock import TillClock
 from syncref.till.desk import Desk
 from syncref.till.downlink import Downlink
+from syncref.till.owed import OwedUplink
 from syncref.till.problems import request_ids
 from syncref.till.progress import Progress
 from syncref.till.schedule import Timetable
 from syncref.till.servers import ServerCalls
 from syncref.till.sessions import Sessions
 from syncref.till.sync import SyncTimes, TillSync
-from syncref.till.uplink import Uplink
+from syncref.till.uplink import Uplink, UplinkParts
 
 _log = logging.getLogger("syncref.till")
 _SWITCH_INTERVAL_S = 0.0005
@@ -60,7 +63,8 @@ class Till:
         self.alarms = Alarms(self.database)
         self._secret = secret
         self.caretaker = Caretaker(self.database, self.reserve)
-        self.uplink = self._uplink()
+        self._closed = self._closed_journals()
+        self.uplink = Uplink(self._parts(), retention_s=settings.sync.retention_s, owe=self._owe)
         self.downlink = self._downlink()
         self.sync = TillSync(
             uplink=self.uplink,
@@ -86,6 +90,8 @@ class Till:
         """Start the sync."""
         self.reserve.fill()
         self.sync.start()
+        for closed in self._closed:
+            self._owe(closed)
         self.timetable.start()
 
     def stop(self) -> None:
@@ -100,6 +106,7 @@ class Till:
     def _checked(self) -> TillState:
         try:
             self.database.check()
+            self.database.create_tables()  # those that a till of an older version lacks
             state = identity(self.database, name=self.settings.till.name)
             with self.database.read() as connection:
                 check_chain(connection, where=self.database.where)
@@ -115,8 +122,15 @@ class Till:
             timeout_s=self.settings.sync.request_timeout_ms / 1000,
         )
 
-    def _uplink(self) -> Uplink:
-        return Uplink(
+    def _closed_journals(self) -> list[Closed]:
+        with self.database.read() as connection:
+            return closed_journals(connection)
+
+    def _owe(self, closed: Closed) -> None:
+        self.sync.owe(OwedUplink(self._parts(), closed))
+
+    def _parts(self) -> UplinkParts:
+        return UplinkParts(
             database=self.database,
             calls=self._calls(),
             servers=self.settings.till.servers,
@@ -130,6 +144,11 @@ class Till:
             alarms=self.alarms,
             wanted=self.times.wanted,
         )
+
+    def _term_met(self, term: Term) -> None:
+        self.uplink.post(TermSeen(term=term))
+        for owed in self.sync.owed:
+            owed.post(TermSeen(term=term))
 
     def _downlink(self) -> Downlink:
         return Downlink(
@@ -146,7 +165,7 @@ class Till:
             reserve=self.reserve,
             continuous=self.times.continuous,
             merge_soon=self.caretaker.merge_soon,
-            term_met=lambda term: self.uplink.post(TermSeen(term=term)),
+            term_met=self._term_met,
             contact_changed=self.uplink.look_again,
         )
 

@@ -30,6 +30,11 @@ class _ServerStatus(msgspec.Struct):
     cluster: str
 
 
+class _Day(msgspec.Struct):
+    business_date: str
+    state: str
+
+
 class ServerCalls:
     """Calls of one till over one connection. Not thread-safe, except for `abort`."""
 
@@ -98,6 +103,12 @@ class ServerCalls:
             query["start_pos"] = start_pos
         path = f"/v1/load/{table}" + (f"?{urlencode(query)}" if query else "")
         return self._typed(base, self._authorized("GET", base, path, None, self._timeout_s), LoadChunk)
+
+    def tallied(self, base: str) -> set[str]:
+        """Return this till's business dates that the server has settled without a difference."""
+        answer = self._authorized("GET", base, f"/v1/settlement?till={self._till}", None, self._timeout_s)
+        days = self._typed(base, answer, list[_Day], packed=False)
+        return {day.business_date for day in days if day.state == "TALLIED"}
 
     def _post(self, base: str, path: str, message: msgspec.Struct) -> bytes:
         body = self._compressor.compress(_encoder.encode(message))

@@ -18,6 +18,7 @@ from syncref.core.uplink_messages import Slept as UpSlept
 from syncref.logs import event
 from syncref.till.caretaker import Caretaker
 from syncref.till.downlink import Downlink
+from syncref.till.owed import OwedUplink
 from syncref.till.progress import Progress
 from syncref.till.uplink import Uplink
 from syncref.wire.till_api import DownDone, SyncAnswer, SyncState, UpDone
@@ -65,6 +66,13 @@ class TillSync:
         self._times = times
         self._progress = progress
         self._stopping = threading.Event()
+        self.owed: tuple[OwedUplink, ...] = ()
+
+    def owe(self, uplink: OwedUplink) -> None:
+        """Upload a journal that is continued by another one as well, from now on."""
+        self.owed = (*self.owed, uplink)
+        if not self._stopping.is_set():
+            uplink.start()
 
     def start(self) -> None:
         """Start all threads."""
@@ -74,12 +82,15 @@ class TillSync:
     def stop(self) -> None:
         """End all threads."""
         self._stopping.set()
+        for owed in self.owed:
+            owed.stop()
         for worker in (self._downlink, self._uplink, self._caretaker):
             worker.stop()
 
     def alive(self) -> bool:
         """Return whether all threads run."""
-        return all(worker.alive() for worker in (self._uplink, self._downlink, self._caretaker))
+        own = all(worker.alive() for worker in (self._uplink, self._downlink, self._caretaker))
+        return own and all(owed.alive() for owed in self.owed)
 
     def contact_ms(self) -> int | None:
         """Return when a server last answered, by the till's clock."""
@@ -99,6 +110,7 @@ class TillSync:
             threads_alive=self.alive(),
             merging=merging,
             disk=disk,
+            newer_rows=self._downlink.newer_rows,
         )
 
     async def run(self, what: What) -> SyncAnswer:
@@ -110,6 +122,8 @@ class TillSync:
         event(_log, logging.INFO, "sync asked", what=what)
         with self._times.run():
             up_to = self._uplink.sync_now() if what != "down" else None
+            for owed in self.owed if what != "down" else ():
+                owed.sync_now()
             runs = self._downlink.runs
             if what != "up":
                 self._downlink.sync_now()
@@ -138,5 +152,6 @@ class TillSync:
 
     def _rest(self) -> None:
         if not self._times.wanted():
-            self._uplink.post(UpSlept())
+            for uplink in (self._uplink, *self.owed):
+                uplink.post(UpSlept())
             self._downlink.post(DownSlept())

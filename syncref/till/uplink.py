@@ -1,12 +1,16 @@
 """The uplink's shell: carries the uplink core's effects out against the till's database and the servers.
 
 Keeps: what a message rests on is stored before it is sent; a backlog of any length goes through memory batch by
-batch; a fork stops the upload with an alarm, and the till goes on selling.
+batch; a journal that the server has otherwise is continued under a new incarnation, and the till sells on.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from syncref.core import uplink as core
 from syncref.core.uplink_messages import (
@@ -20,8 +24,10 @@ from syncref.core.uplink_messages import (
     PersistProgress,
     Phase,
     Prune,
+    Pruned,
     ReadHash,
     Rebase,
+    Rebased,
     Refused,
     SendBatch,
     SendHello,
@@ -35,10 +41,12 @@ from syncref.core.uplink_messages import (
     UplinkState,
     Wake,
 )
-from syncref.domain.identity import Mark, Term, genesis_hash
+from syncref.domain.identity import Key, Mark, Term, genesis_hash
 from syncref.errors import SyncrefError
 from syncref.store.till_journal import hash_at, persist_progress, stretch
 from syncref.store.till_open import TillDatabase
+from syncref.store.till_prune import anchor_of, closed_days, prunable, prune
+from syncref.store.till_rebase import Closed, rebase
 from syncref.store.till_state import TillState, read_state
 from syncref.till.alarms import Alarms
 from syncref.till.clock import TillClock
@@ -49,7 +57,23 @@ from syncref.till.servers import ServerCalls
 from syncref.till.worker import Worker
 from syncref.wire.sync import BATCH_BYTES_MAX, Batch, Hello, TermWire
 
+RETENTION_S = 60 * 86_400
+PRUNE_EVERY_S = 60.0
 _STUCK = frozenset({Phase.FORKED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UplinkParts:
+    """What an uplink works with. `wanted` tells whether it is time to sync."""
+
+    database: TillDatabase
+    calls: ServerCalls
+    servers: tuple[str, ...]
+    options: UplinkOptions
+    progress: Progress
+    clock: TillClock
+    alarms: Alarms
+    wanted: Callable[[], bool]
 
 
 class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
@@ -57,26 +81,27 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
 
     def __init__(
         self,
+        parts: UplinkParts,
         *,
-        database: TillDatabase,
-        calls: ServerCalls,
-        servers: tuple[str, ...],
-        options: UplinkOptions,
-        progress: Progress,
-        clock: TillClock,
-        alarms: Alarms,
-        wanted: Callable[[], bool],
+        name: str = "uplink",
+        retention_s: int = RETENTION_S,
+        owe: Callable[[Closed], None] | None = None,
     ) -> None:
-        super().__init__("uplink")
-        self._database = database
-        self._calls = calls
-        self._servers = servers
-        self._options = options
-        self._progress = progress
-        self._clock = clock
-        self._alarms = alarms
-        self._wanted = wanted
-        self._pace = Pace(database.gate, self._stopping)
+        super().__init__(name)
+        self._parts = parts
+        self._database = parts.database
+        self._calls = parts.calls
+        self._servers = parts.servers
+        self._options = parts.options
+        self._progress = parts.progress
+        self._clock = parts.clock
+        self._alarms = parts.alarms
+        self._wanted = parts.wanted
+        self._retention_ms = retention_s * 1000
+        self._owe = owe
+        self._rebased = False
+        self._pruned_s = -PRUNE_EVERY_S
+        self._pace = Pace(parts.database.gate, self._stopping)
         self.contact_ms: int | None = None
 
     @property
@@ -112,11 +137,13 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         term = None
         if stored.term_n is not None and stored.term_id is not None:
             term = Term(cluster=stored.cluster, n=stored.term_n, id=stored.term_id)
+        with self._database.read() as connection:
+            lowest = anchor_of(connection, stored.key)
         self._progress.lost()
         state = UplinkState(
             key=stored.key,
             head=stored.head,
-            anchor=Mark(seq=0, hash=genesis_hash(cluster=stored.cluster, key=stored.key)),
+            anchor=lowest or Mark(seq=0, hash=genesis_hash(cluster=stored.cluster, key=stored.key)),
             acked=stored.acked,
             safe=stored.safe,
             term=term,
@@ -125,7 +152,9 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         return state, [Wake(head=stored.head)] if self._wanted() else []
 
     def step(self, state: UplinkState, event: UplinkEvent) -> tuple[UplinkState, Iterable[UplinkEffect]]:
-        """Take one step of the core."""
+        """Take one step of the core. A head told before a rebase is of the journal before it."""
+        if self._rebased and isinstance(event, Wake) and event.head is not None:
+            event = Wake(head=self._stored().head, now=event.now)
         return core.step(state, event, options=self._options)
 
     def stepped(self, state: UplinkState) -> None:
@@ -153,54 +182,98 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
                 self.set_timer(effect.delay_ms, TimerFired(timer=effect.timer))
             case Alarm():
                 self._alarms.raise_("uplink", effect.code, effect.detail)
-            case Rebase():
-                detail = f"agrees with the server up to {effect.common.seq}; the upload is stopped"
-                self._alarms.raise_("uplink", "forked", detail)
-            case Prune():
-                pass  # nothing is pruned before the standbys have it, and this version has none
             case _:
                 return self._in_store(effect)
         return None
 
-    def _in_store(self, effect: PersistProgress | ReadHash | Load) -> UplinkEvent | None:
+    def _in_store(self, effect: PersistProgress | ReadHash | Load | Rebase | Prune) -> UplinkEvent | None:
         try:
             match effect:
+                case Rebase():
+                    return self._rebase(effect)
+                case Prune():
+                    return self._prune(effect)
                 case PersistProgress():
                     return self._persist(effect)
                 case ReadHash():
                     with self._database.read() as connection:
-                        found = hash_at(connection, read_state(connection), effect.seq)
+                        cluster = read_state(connection).cluster
+                        found = hash_at(connection, self._key, effect.seq, cluster=cluster)
                     return LocalHash(seq=effect.seq, hash=found)
                 case Load():
                     return self._load(effect)
         except SyncrefError as error:
             self.failed(error)
-            return StoreFailed(draw=self.draw())
+            return None if isinstance(effect, Prune) else StoreFailed(draw=self.draw())
+
+    @property
+    def _key(self) -> Key:
+        assert self.state is not None
+        return self.state.key
+
+    def _rebase(self, effect: Rebase) -> Rebased:
+        old = self._key
+        made = rebase(self._database, old=old, common=effect.common, at_ms=self._clock.now_ms())
+        self._rebased = True
+        detail = (
+            f"journal {old.incarnation.hex()} agrees with the server up to {effect.common.seq}; "
+            f"continued as {made.key.incarnation.hex()} with {made.moved} entries journaled anew"
+        )
+        self._alarms.raise_("journal", "rebased", detail)
+        self._progress.moved(acked=0, safe=0)
+        if self._owe is not None and effect.common.seq:
+            self._owe(Closed(key=old, common=effect.common))
+        return Rebased(key=made.key, head=made.head, genesis=made.genesis)
+
+    def _prune(self, effect: Prune) -> Pruned | None:
+        """Let go what is safe, tallied and old enough, looking now and then."""
+        if time.monotonic() - self._pruned_s < min(PRUNE_EVERY_S, self._retention_ms / 1000):
+            return None
+        self._pruned_s = time.monotonic()
+        with self._database.read() as connection:
+            days = closed_days(connection, safe=effect.safe, before_ms=effect.server_ms - self._retention_ms)
+        up_to = prunable(days, self._calls.tallied(self.server)) if days else 0
+        mark: Mark | None = None
+        while up_to and (mark is None or mark.seq < up_to) and not self._stopping.is_set():
+            self._pace.rest()
+            mark = prune(self._database, self._key, up_to) or mark
+            if mark is None:
+                break
+        return None if mark is None else Pruned(anchor=mark)
 
     def _persist(self, effect: PersistProgress) -> UplinkEvent | None:
-        self._progress.moved(acked=effect.acked, safe=effect.safe)
+        self.moved(acked=effect.acked, safe=effect.safe)
         try:
             with self._database.step(durable=effect.wait) as connection:
-                persist_progress(
-                    connection,
-                    term_n=effect.term.n,
-                    term_id=effect.term.id,
-                    acked=effect.acked,
-                    safe=effect.safe,
-                    contact_ms=self._clock.now_ms(),
-                )
+                self.store_progress(connection, effect)
         except SyncrefError as error:
             if effect.wait:
                 raise
             self.failed(error)
         return Persisted() if effect.wait else None
 
+    def moved(self, *, acked: int, safe: int) -> None:
+        """Tell the replies that wait for it how far the server has the journal."""
+        self._progress.moved(acked=acked, safe=safe)
+
+    def store_progress(self, connection: Connection, effect: PersistProgress) -> None:
+        """Store how far the server has the journal, and its term."""
+        persist_progress(
+            connection,
+            term_n=effect.term.n,
+            term_id=effect.term.id,
+            acked=effect.acked,
+            safe=effect.safe,
+            contact_ms=self._clock.now_ms(),
+        )
+
     def _load(self, effect: Load) -> EntriesLoaded:
         self._pace.rest()
         with self._database.read() as connection:
             found = stretch(
                 connection,
-                read_state(connection),
+                self._key,
+                cluster=read_state(connection).cluster,
                 after=effect.after,
                 count_max=effect.limit,
                 bytes_max=BATCH_BYTES_MAX,

@@ -227,7 +227,10 @@ class CursorState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the two halves of the sync are doing, and their last errors."""
+    """What the two halves of the sync are doing, and their last errors.
+
+    `newer_rows`: master rows that were newer on the till than on the server that replaced them.
+    """
 
     server: str
     uplink: str
@@ -238,6 +241,7 @@ class SyncState(msgspec.Struct, frozen=True, kw_only=True):
     threads_alive: bool
     merging: bool
     disk: str
+    newer_rows: int = 0
 
 
 class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,6 +51,9 @@ class FakeServer:
         self.refuse_uploads: str | None = None
         self.black_hole = False
         self.digest_lies = 0
+        self.safe_lags = 1 << 40  # how far the standby is behind; no journal is longer
+        self.stock_seq = 0
+        self.tallied: list[str] = []
         self.urgent: list[Any] = []
         self.requests: list[str] = []
         self.tokens = {"t0"}
@@ -92,8 +95,8 @@ class FakeServer:
             return json.dumps({"token": made, "expires_in_s": 60}).encode(), False
         if token not in self.tokens:
             raise Refusal(401, "unauthorized")
-        if parts.path == "/v1/status":
-            return json.dumps({"cluster": self.term.cluster, "role": "live"}).encode(), False
+        if parts.path in ("/v1/status", "/v1/settlement"):
+            return json.dumps(self._told(parts.path)).encode(), False
         if parts.path == "/v1/hello":
             return pack(self._hello(unpack(body, Hello))), False
         if parts.path == "/v1/journal":
@@ -104,6 +107,11 @@ class FakeServer:
         if parts.path.startswith("/v1/load/"):
             return pack(self._load(parts.path.rsplit("/", 1)[1], query)), False
         return pack(self._feed(query)), False
+
+    def _told(self, path: str) -> object:
+        if path == "/v1/status":
+            return {"cluster": self.term.cluster, "role": "live"}
+        return [{"business_date": date, "state": "TALLIED"} for date in self.tallied]
 
     def _hello(self, hello: Hello) -> HelloAnswer:
         genesis = genesis_hash(cluster=self.term.cluster, key=Key(till=hello.till, incarnation=hello.incarnation))
@@ -116,7 +124,7 @@ class FakeServer:
             durable_seq=len(hashes) - 1,
             durable_hash=hashes[-1],
             hash_at_head=hashes[hello.head_seq] if hello.head_seq < len(hashes) else None,
-            safe=0,
+            safe=max(0, len(hashes) - 1 - self.safe_lags),
             server_ms=int(time.time() * 1000),
         )
 
@@ -194,6 +202,7 @@ class FakeServer:
                 last=True,
                 rows=tuple(rows),
                 digests=digests,
+                stock_seq=self.stock_seq,
                 **common,
             )
 

@@ -15,7 +15,7 @@ from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import provision
 from syncref.store.till_state import TillState, read_state
 from syncref.till.process import Till
-from syncref.wire.entry import decode_entry
+from syncref.wire.entry import Continued, Receipt, decode_entry
 from tests.integration.till.fake_server import FakeServer
 from tests.integration.till.shop import CATALOGUE
 
@@ -179,8 +179,8 @@ def test_an_expired_token_is_renewed(shop: Shop, server: FakeServer) -> None:
     assert shop.state().alarm is None
 
 
-def test_a_fork_stops_the_upload_with_an_alarm_and_the_till_sells_on(shop: Shop, server: FakeServer) -> None:
-    """The server has other bytes at a sequence that the till has written: nothing is overwritten."""
+def test_a_forked_journal_is_continued_under_a_new_incarnation(shop: Shop, server: FakeServer) -> None:
+    """The server has other bytes at a sequence that the till has written: nothing is overwritten or doubled."""
     shop.sell(4)
     shop.until_acked()
     incarnation = shop.state().incarnation
@@ -191,14 +191,21 @@ def test_a_fork_stops_the_upload_with_an_alarm_and_the_till_sells_on(shop: Shop,
     server.sessions.clear()
     before = list(server.entries[incarnation])
     shop.sell()
-    shop.until(lambda: (shop.state().alarm or "").startswith("forked"), "the alarm")
+    shop.until(lambda: shop.state().incarnation != incarnation, "the new incarnation")
     shop.sell(2)
+    shop.until_acked()
+    assert "rebased" in (shop.state().alarm or "")
     assert server.entries[incarnation] == before
-    answer = shop.till.sync.run_now("up")
-    assert not answer.ok
+    first, *rest = (decode_entry(payload) for payload in server.entries[shop.state().incarnation])
+    assert isinstance(first, Continued)
+    assert (first.incarnation, first.seq, first.hash) == (incarnation, 3, hashes[3])
+    kept = [decode_entry(payload) for payload in before[:3]]
+    receipts = [entry for entry in (*kept, *rest) if isinstance(entry, Receipt)]
+    assert len({receipt.op_id for receipt in receipts}) == len(receipts) == 7
+    assert [receipt.number is None for receipt in receipts] == [True, True, False, False, False, True, True]
     shop.restart()
-    shop.until(lambda: (shop.state().alarm or "").startswith("forked"), "the alarm after a restart")
-    assert shop.state().head_seq == 8
+    shop.sell()
+    shop.until_acked()
 
 
 def test_a_restored_server_is_sent_again_what_it_lost(shop: Shop, server: FakeServer) -> None:

@@ -1,0 +1,146 @@
+"""Continuing a journal that the server has otherwise: a new incarnation, the suffix journaled anew in it.
+
+Keeps: one durable transaction; every entry of the suffix stays under its original op id and its printed
+number, so nothing is doubled; what is common stays as it is and is still owed to every server.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from syncref.domain.identity import ID_BYTES, Key, Mark, chain_hash, genesis_hash, receipt_number
+from syncref.errors import StorageCorrupt
+from syncref.store.till_journal import hash_at
+from syncref.store.till_open import TillDatabase
+from syncref.store.till_schema import continued, journal, line, operation, payment, receipt, z_report
+from syncref.store.till_state import TillState, read_state, write_state
+from syncref.wire.entry import Continued, Entry, Receipt, decode_entry, encode_entry
+
+_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJournal:
+    """The journal that goes on, and how many entries were journaled anew in it."""
+
+    key: Key
+    head: Mark
+    genesis: Mark
+    moved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A journal that another one continues after `common`."""
+
+    key: Key
+    common: Mark
+
+
+def rebase(database: TillDatabase, *, old: Key, common: Mark, at_ms: int) -> NewJournal:
+    """Close journal `old` at `common` and go on under a new incarnation. No sale happens meanwhile.
+
+    Raises StorageCorrupt when `common` is not of this journal: nothing is changed then.
+    """
+    with database.sale() as connection:
+        state = read_state(connection, lock=True)
+        if state.key != old or hash_at(connection, old, common.seq, cluster=state.cluster) != common.hash:
+            raise StorageCorrupt(f"the journal does not have what it is to be continued from, {common.seq}")
+        key = Key(till=state.till, incarnation=secrets.token_bytes(ID_BYTES))
+        genesis = Mark(seq=0, hash=genesis_hash(cluster=state.cluster, key=key))
+        first = Continued(
+            op_id=secrets.token_bytes(ID_BYTES),
+            incarnation=old.incarnation,
+            seq=common.seq,
+            hash=common.hash,
+            at_ms=at_ms,
+        )
+        head = _append(connection, key, genesis, [first])
+        head = _move_journal(connection, state, key, head, common.seq)
+        shift = common.seq - 1
+        for table in (receipt, line, payment, z_report):
+            moved = (table.c.incarnation == old.incarnation) & (table.c.seq > common.seq)
+            connection.execute(
+                update(table).where(moved).values(incarnation=key.incarnation, seq=table.c.seq - shift)
+            )
+        connection.execute(
+            insert(continued), {"incarnation": old.incarnation, "seq": common.seq, "hash": common.hash}
+        )
+        write_state(
+            connection,
+            incarnation=key.incarnation,
+            head_seq=head.seq,
+            head_hash=head.hash,
+            counter=0,
+            acked=0,
+            safe=0,
+            stock_seq=0,
+        )
+    return NewJournal(key=key, head=head, genesis=genesis, moved=head.seq - 1)
+
+
+def closed_journals(connection: Connection) -> list[Closed]:
+    """Return the journals of this till that are continued by others, and have something to be sent."""
+    state = read_state(connection)
+    return [
+        Closed(
+            key=Key(till=state.till, incarnation=bytes(row.incarnation)),
+            common=Mark(seq=row.seq, hash=bytes(row.hash)),
+        )
+        for row in connection.execute(select(continued).where(continued.c.seq > 0))
+    ]
+
+
+def _move_journal(connection: Connection, state: TillState, key: Key, head: Mark, after: int) -> Mark:
+    """Journal the entries after a sequence anew, a bounded number at a time; return the new head."""
+    of_old = journal.c.incarnation == state.incarnation
+    while True:
+        rows = connection.execute(
+            select(journal.c.seq, journal.c.payload)
+            .where(of_old, journal.c.seq > after)
+            .order_by(journal.c.seq)
+            .limit(_ROWS)
+        ).all()
+        if not rows:
+            break
+        entries = [_again(decode_entry(bytes(row.payload)), state.key) for row in rows]
+        _renumber(connection, entries, head.seq)
+        head = _append(connection, key, head, entries)
+        after = rows[-1].seq
+        connection.execute(delete(journal).where(of_old, journal.c.seq <= after, journal.c.seq >= rows[0].seq))
+    return head
+
+
+def _again(entry: Entry, old: Key) -> Entry:
+    """Return an entry as it is journaled anew: a receipt keeps the number that was printed."""
+    if isinstance(entry, Receipt) and entry.number is None:
+        return msgspec.structs.replace(entry, number=receipt_number(key=old, counter=entry.counter))
+    return entry
+
+
+def _append(connection: Connection, key: Key, head: Mark, entries: Iterable[Entry]) -> Mark:
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        payload = encode_entry(entry)
+        head = Mark(seq=head.seq + 1, hash=chain_hash(head.hash, payload))
+        rows.append({"incarnation": key.incarnation, "seq": head.seq, "hash": head.hash, "payload": payload})
+    connection.execute(insert(journal), rows)
+    return head
+
+
+def _renumber(connection: Connection, entries: list[Entry], after: int) -> None:
+    """Let the answers that are kept under the entries' op ids name the new sequences."""
+    seqs = {entry.op_id.hex(): seq for seq, entry in enumerate(entries, after + 1)}
+    found = connection.execute(select(operation.c.op_id, operation.c.result).where(operation.c.op_id.in_(seqs)))
+    for row in found.all():
+        answer = msgspec.json.decode(bytes(row.result))
+        answer["seq"] = seqs[row.op_id]
+        connection.execute(
+            update(operation).where(operation.c.op_id == row.op_id).values(result=msgspec.json.encode(answer))
+        )
