@@ -14,7 +14,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from syncref.errors import Busy, Forbidden, RequestInvalid, StaleTerm
-from syncref.server.feed import Ask, Page, compress, encode_page
+from syncref.server.feed import Ask, Page, compress, encode_page, now_ms
 from syncref.server.ingest import decode_batch, decode_hello, greet
 from syncref.server.overview import (
     ServerStatus,
@@ -176,9 +176,10 @@ async def _page(worker: Worker, ask: Ask, connection: tuple[str, str, int], wait
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_ms / 1000
+    asked_ms = None if wait_ms else now_ms()
     while True:
         news = worker.changes.watch()
-        page = await to_thread.run_sync(worker.feed.page, ask)
+        page = await to_thread.run_sync(worker.feed.page, ask, asked_ms)
         told = worker.served.get(connection)
         old = page.page.last and (page.empty or told == page.fingerprint)
         remaining_s = deadline - loop.time()
