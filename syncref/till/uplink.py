@@ -77,6 +77,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         self._alarms = alarms
         self._wanted = wanted
         self._pace = Pace(database.gate, self._stopping)
+        self._cluster = ""
         self.contact_ms: int | None = None
 
     @property
@@ -109,6 +110,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
     def begin(self) -> tuple[UplinkState, Iterable[UplinkEvent]]:
         """Return the state as stored; wake at once when it is time to sync."""
         stored = self._stored()
+        self._cluster = stored.cluster
         term = None
         if stored.term_n is not None and stored.term_id is not None:
             term = Term(cluster=stored.cluster, n=stored.term_n, id=stored.term_id)
@@ -179,6 +181,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
 
     def _persist(self, effect: PersistProgress) -> UplinkEvent | None:
         self._progress.moved(acked=effect.acked, safe=effect.safe)
+        self._pace.give_way()
         try:
             with self._database.step(durable=effect.wait) as connection:
                 persist_progress(
@@ -197,10 +200,12 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
 
     def _load(self, effect: Load) -> EntriesLoaded:
         self._pace.rest()
+        assert self.state is not None
         with self._database.read() as connection:
             found = stretch(
                 connection,
-                read_state(connection),
+                self.state.key,
+                cluster=self._cluster,
                 after=effect.after,
                 count_max=effect.limit,
                 bytes_max=BATCH_BYTES_MAX,
