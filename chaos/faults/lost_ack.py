@@ -1,8 +1,8 @@
 """Lost ack: the server has committed a batch and its answer never reaches the till, which must send it again.
 
 Answers are held up first, so that the commit can be seen while its ack is under way; then the connection is cut,
-at once or after some bytes, and the held ack with it. Where the till was only shaking hands, or an ack slipped through, the
-link is healed until the till has caught up, and the same is tried again.
+at once or after some bytes, and the held ack with it. Where the till was only shaking hands, or an ack slipped
+through, the link is healed until the till has caught up, and the same is tried again.
 """
 
 from __future__ import annotations

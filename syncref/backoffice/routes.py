@@ -23,7 +23,7 @@ from syncref.errors import NotFound
 from syncref.server.ingest import now_ms
 from syncref.server.masters_import import TABLES, lines_of, parse_csv, write_parsed
 from syncref.server.overview import read_role
-from syncref.server.web import Desk
+from syncref.server.web import Desk, strict
 from syncref.store import server_asides
 from syncref.store.server_documents import Asked, Done, perform
 from syncref.store.server_feed import parse_key
@@ -34,6 +34,10 @@ from syncref.wire.sync import Problem
 
 CSV_BYTES_MAX = 64 << 20
 AnyRequest = Request[Any, Any, Any]
+Document = (
+    api.ProductsDocument | api.PricesDocument | api.TaxRatesDocument | api.VendorsDocument | api.GoodsDocument
+    | api.CountDocument | api.CashiersDocument
+)  # fmt: skip
 Goods = JSONBody[api.GoodsDocument]
 OpIdQuery = Annotated[str, QueryParameter(pattern=r"^[0-9a-f]{32}$")]
 TillName = Annotated[str, PathParameter(pattern=r"^[A-Z0-9-]{1,16}$", max_length=16)]
@@ -57,6 +61,12 @@ _WRITE = _READ | {
 _DOCUMENT: dict[str, Any] = {"status_code": 200, "security": _BEARER, "responses": _WRITE}
 
 
+async def _document(request: AnyRequest, state: State, kind: str, data: Document) -> Asked:
+    """Return what a clerk asks by a document, after reading it once more without any leniency."""
+    await strict(request, type(data))
+    return _asked(request, state, data.op_id, kind, msgspec.json.encode(data))
+
+
 def _asked(request: AnyRequest, state: State, op_id: str, kind: str, body: bytes) -> Asked:
     desk: Desk = state.desk
     clerk = desk.identify(request, "clerk").name
@@ -78,56 +88,56 @@ async def _do(state: State, asked: Asked, make: Callable[[int], Work]) -> api.Do
 @post("/v1/products", summary="Create, change or delete products", operation_id="products", **_DOCUMENT)
 async def products(request: AnyRequest, state: State, data: JSONBody[api.ProductsDocument]) -> api.DocumentAnswer:
     """Create, change or delete products: one transaction, all or nothing."""
-    asked = _asked(request, state, data.op_id, "product", msgspec.json.encode(data))
+    asked = await _document(request, state, "product", data)
     return await _do(state, asked, partial(documents.products, data))
 
 
 @post("/v1/prices", summary="Create, change or delete prices", operation_id="prices", **_DOCUMENT)
 async def prices(request: AnyRequest, state: State, data: JSONBody[api.PricesDocument]) -> api.DocumentAnswer:
     """Create, change or delete prices: one transaction, all or nothing."""
-    asked = _asked(request, state, data.op_id, "price", msgspec.json.encode(data))
+    asked = await _document(request, state, "price", data)
     return await _do(state, asked, partial(documents.prices, data))
 
 
 @post("/v1/tax-rates", summary="Create or change tax rates", operation_id="tax_rates", **_DOCUMENT)
 async def tax_rates(request: AnyRequest, state: State, data: JSONBody[api.TaxRatesDocument]) -> api.DocumentAnswer:
     """Create or change tax rates: one transaction, all or nothing."""
-    asked = _asked(request, state, data.op_id, "tax_rate", msgspec.json.encode(data))
+    asked = await _document(request, state, "tax_rate", data)
     return await _do(state, asked, partial(documents.tax_rates, data))
 
 
 @post("/v1/vendors", summary="Create, change or delete vendors", operation_id="vendors", **_DOCUMENT)
 async def vendors(request: AnyRequest, state: State, data: JSONBody[api.VendorsDocument]) -> api.DocumentAnswer:
     """Create, change or delete vendors: one transaction, all or nothing."""
-    asked = _asked(request, state, data.op_id, "vendor", msgspec.json.encode(data))
+    asked = await _document(request, state, "vendor", data)
     return await _do(state, asked, partial(documents.vendors, data))
 
 
 @post("/v1/stock-counts", summary="Set stock to what was counted", operation_id="stock_counts", **_DOCUMENT)
 async def stock_counts(request: AnyRequest, state: State, data: JSONBody[api.CountDocument]) -> api.DocumentAnswer:
     """Set stock to what was counted: one transaction, all or nothing."""
-    asked = _asked(request, state, data.op_id, "stock_count", msgspec.json.encode(data))
+    asked = await _document(request, state, "stock_count", data)
     return await _do(state, asked, partial(documents.stock_count, data))
 
 
 @post("/v1/cashiers", summary="Create or change cashiers", operation_id="cashiers", **_DOCUMENT)
 async def cashiers(request: AnyRequest, state: State, data: JSONBody[api.CashiersDocument]) -> api.DocumentAnswer:
     """Create or change cashiers: one transaction, all or nothing."""
-    asked = _asked(request, state, data.op_id, "cashier", msgspec.json.encode(data))
+    asked = await _document(request, state, "cashier", data)
     return await _do(state, asked, partial(documents.cashiers, data))
 
 
 @post("/v1/goods-receipts", summary="Book a goods receipt", operation_id="goods_receipts", **_DOCUMENT)
 async def goods_receipts(request: AnyRequest, state: State, data: Goods) -> api.DocumentAnswer:
     """Book a goods receipt: one transaction, all or nothing."""
-    asked = _asked(request, state, data.op_id, "goods_receipt", msgspec.json.encode(data))
+    asked = await _document(request, state, "goods_receipt", data)
     return await _do(state, asked, partial(documents.goods, "goods_receipt", data))
 
 
 @post("/v1/vendor-returns", summary="Book a vendor return", operation_id="vendor_returns", **_DOCUMENT)
 async def vendor_returns(request: AnyRequest, state: State, data: Goods) -> api.DocumentAnswer:
     """Book a vendor return: one transaction, all or nothing."""
-    asked = _asked(request, state, data.op_id, "vendor_return", msgspec.json.encode(data))
+    asked = await _document(request, state, "vendor_return", data)
     return await _do(state, asked, partial(documents.goods, "vendor_return", data))
 
 
@@ -208,6 +218,7 @@ async def resolve(
 ) -> api.DocumentAnswer:
     """Write an entry off; it then counts in the settlement as written off."""
     key = Key(till=till, incarnation=bytes.fromhex(incarnation))
+    await strict(request, type(data))
     body = msgspec.json.encode((till, incarnation, seq, data))
     asked = _asked(request, state, data.op_id, "resolve", body)
 

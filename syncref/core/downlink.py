@@ -145,9 +145,9 @@ def _accept(state: DownlinkState, event: PageArrived, term: Term, options: Downl
         asked = _refetch(replace(state, run=None), options.tables, event.fresh_id, options)
         alarm = Alarm(code="below_floor", detail=f"{run.round_from} is below {page.tombstone_floor}")
         return Step(asked.state, (alarm, DropStage(), *asked.effects))
-    state = replace(state, run=run, page=page)
+    state = replace(state, run=run, page=page, generation=event.generation)
     if page.urgent:
-        urgent = ApplyUrgent(term=term, rows=page.urgent, urgent_pos=page.urgent_pos)
+        urgent = ApplyUrgent(term=term, rows=page.urgent, urgent_pos=page.urgent_pos, generation=event.generation)
         return Step(replace(state, phase=DownPhase.URGENT), (urgent,))
     return _take(state)
 
@@ -155,7 +155,7 @@ def _accept(state: DownlinkState, event: PageArrived, term: Term, options: Downl
 def _urgent_applied(state: DownlinkState, event: UrgentApplied, options: DownlinkOptions) -> DownlinkStep:
     if state.phase is not DownPhase.URGENT:
         return _stay(state)
-    return _take(state)
+    return _take(replace(state, generation=event.generation))
 
 
 def _take(state: DownlinkState) -> DownlinkStep:
@@ -179,6 +179,7 @@ def _take(state: DownlinkState) -> DownlinkStep:
         urgent_pos=urgent_pos,
         digests=page.digests,
         stock_seq=page.stock_seq,
+        generation=state.generation,
     )
     return Step(replace(state, phase=DownPhase.APPLYING, urgent_pos=urgent_pos), (apply,))
 
@@ -216,7 +217,7 @@ def _applied(state: DownlinkState, event: Applied, options: DownlinkOptions) -> 
 
 def _conflicted(state: DownlinkState, event: ApplyConflicted, options: DownlinkOptions) -> DownlinkStep:
     """Another run was faster: go on from where it brought the cursor."""
-    if state.phase is not DownPhase.APPLYING:
+    if state.phase not in (DownPhase.APPLYING, DownPhase.URGENT):
         return _stay(state)
     moved = event.cursor != state.cursor
     after = replace(

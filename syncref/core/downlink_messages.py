@@ -94,6 +94,7 @@ class DownlinkState:
     timer: int = 0
     attempt: int = 0
     conflicts: int = 0
+    generation: int = 0
     server_index: int = 0
 
 
@@ -121,11 +122,16 @@ class TimerFired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageArrived:
-    """A feed page answered request `request`; `fresh_id`: 16 random bytes, should a run begin with it."""
+    """A feed page answered request `request`; `fresh_id`: 16 random bytes, should a run begin with it.
+
+    generation  how often master rows had been written on this till when the page was asked for. Only a
+                till that lets two syncs overlap needs to count.
+    """
 
     request: int
     page: FeedPage
     fresh_id: bytes
+    generation: int = 0
     draw: float = 0.5
 
 
@@ -138,9 +144,11 @@ class ChunkArrived:
     draw: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UrgentApplied:
-    """ApplyUrgent is durable."""
+    """ApplyUrgent is durable; `generation` counts its writing as well."""
+
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +253,15 @@ class FetchChunk:
 class ApplyUrgent:
     """Write urgent rows to the tables at once, never over a row of an equal or higher version.
 
-    Nothing at all when the till stands in this term at this urgent position or a later one: an old page
-    must not bring back a row that was deleted since. Answer: UrgentApplied, either way.
+    Nothing at all, and ApplyConflicted, when rows were written since the page was asked for, that is when
+    the till's generation is not `generation`: an old page must not bring back a row that was deleted since.
+    Answer otherwise: UrgentApplied.
     """
 
     term: Term
     rows: tuple[FeedRow, ...]
     urgent_pos: int
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,12 +298,12 @@ class StoreChunk:
 class Apply:
     """End a run in one transaction: what is staged under it, the last page's rows, the cursor.
 
-    Nothing when the cursor isn't `expected` any more, or when it is of the run's term and the till's urgent
-    position is higher than `urgent_pos` (a page of another run was newer), or when what is staged is not
-    this run's `pages` pages (another run dropped them): ApplyConflicted. No row goes to a lower or equal
-    version, except in tables of `replace`, which hold nothing else afterwards than what came with the run.
-    Then compare each table's digest, set `loaded` when all agree, and answer Applied. A till row newer than
-    a row that replaces it is reported.
+    Nothing, and ApplyConflicted, when the cursor isn't `expected` any more, when rows were written since
+    the last page was asked for (the till's generation is not `generation`), or when what is staged is not
+    this run's `pages` pages (another run dropped them). No row goes to a lower or equal version, except in
+    tables of `replace`, which hold nothing else afterwards than what came with the run. Then compare each
+    table's digest, set `loaded` when all agree, and answer Applied. A till row newer than a row that
+    replaces it is reported.
     """
 
     run: Run
@@ -303,6 +313,7 @@ class Apply:
     urgent_pos: int
     digests: tuple[tuple[str, int], ...]
     stock_seq: int
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,7 +205,8 @@ def step(state: FailoverState, event: FailoverEvent) -> FailoverStep:
 def _started(state: FailoverState, event: Started) -> FailoverStep:
     state = replace(state, highest_seen=max(state.highest_seen, state.term.n, event.fenced_by))
     if event.fenced_by > state.term.n:
-        return Step(replace(state, role=Role.FENCED, fenced_by=event.fenced_by), (CloseWrites(),))
+        fenced = replace(state, role=Role.FENCED, fenced_by=event.fenced_by, timeline=event.timeline)
+        return Step(fenced, (CloseWrites(),))
     if event.in_recovery:
         return Step(replace(state, role=Role.STANDBY, timeline=event.timeline), (CloseWrites(),))
     restored = event.timeline != state.timeline
@@ -243,7 +244,7 @@ def _peer_answered(state: FailoverState, event: PeerAnswered) -> FailoverStep:
         detail = f"a peer is live in term {event.term_n}, which is this server's"
         return Step(seen, (Alarm(code="two_live", detail=detail),))
     if state.role is Role.STARTING and event.role in (Role.STANDBY, Role.FENCED):
-        if seen.highest_seen > state.term.n:  # a till has met another live server
+        if seen.highest_seen > state.term.n and state.new is None:  # a till has met another live server
             return _fence(seen, seen.highest_seen)
         return _confirmed(seen)
     return Step(seen, ())

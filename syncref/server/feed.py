@@ -157,30 +157,41 @@ class FeedReader:
         _body.cache_clear()
         self.generation += 1
 
-    def page(self, ask: Ask) -> Page:
-        """Return the page for what is asked, from the cache while it is good."""
+    def page(self, ask: Ask, asked_ms: int | None = None) -> Page:
+        """Return the page for what is asked, from the cache while it is good.
+
+        Without `asked_ms` it may be as old as the last notification, which is enough for one who waits for
+        the next; with it (this module's now_ms) what had been committed by then is in it.
+        """
         if ask.scan_to is None:
-            return self._shared(ask)
-        page = self._shared(ask._replace(urgent_pos=None))
+            return self._shared(ask, asked_ms)
+        page = self._shared(ask._replace(urgent_pos=None), asked_ms)
         if ask.urgent_pos is None or page.page.tombstone_floor > ask.pos:
             return page
-        urgent = self._shared(Ask(pos=_URGENT_ONLY, urgent_pos=max(ask.urgent_pos, ask.pos)))
+        urgent = self._shared(Ask(pos=_URGENT_ONLY, urgent_pos=max(ask.urgent_pos, ask.pos)), None)
         return replace(
             page,
             page=msgspec.structs.replace(page.page, urgent=urgent.page.urgent, urgent_pos=urgent.page.urgent_pos),
         )
 
-    def _shared(self, ask: Ask) -> Page:
+    def page_across(self, pos: int) -> Page:
+        """Return the first page for a cursor of an earlier term, uncached.
+
+        Only what is below the horizon means the same in both; the digests show what else differs.
+        """
+        with snapshot(self._engine) as connection:
+            horizon = store.read_horizon(connection)
+            return self._read(connection, Ask(pos=min(pos, horizon.xmin)), self.generation)
+
+    def _shared(self, ask: Ask, asked_ms: int | None) -> Page:
         with self._locks[hash(ask) % _STRIPES]:
             generation = self.generation
             cached = self._pages.get(ask)
-            if cached is not None and (
-                ask.scan_to is not None
-                or (cached.generation == generation and _now_ms() - cached.read_ms < SHARED_MS_MAX)
-            ):
+            if cached is not None and (ask.scan_to is not None or _current(cached, generation, asked_ms)):
                 return cached
+            began_ms = now_ms()
             with snapshot(self._engine) as connection:
-                page = self._read(connection, ask, generation)
+                page = replace(self._read(connection, ask, generation), read_ms=began_ms)
             self._pages.put(ask, page, 1000 + len(bytes(page.rows)) + 200 * len(page.page.urgent))
             return page
 
@@ -234,7 +245,7 @@ class FeedReader:
         after_key = None if after is None else store.parse_key(table, after)
         with self._locks[hash((table, after)) % _STRIPES]:
             chunk = self._chunks.get((table, after))
-            recent = chunk is not None and _now_ms() - chunk.read_ms < LOAD_SHARED_MS_MAX
+            recent = chunk is not None and now_ms() - chunk.read_ms < LOAD_SHARED_MS_MAX
             if chunk is None or not (recent if start_pos is None else chunk.read_at >= start_pos):
                 with snapshot(self._engine) as connection:
                     horizon = store.read_horizon(connection)
@@ -244,13 +255,19 @@ class FeedReader:
                 chunk = Chunk(
                     term=horizon.term,
                     read_at=horizon.xmin,
-                    read_ms=_now_ms(),
+                    read_ms=now_ms(),
                     after=key_text(last_key) if more else None,
                     rows=msgspec.Raw(msgspec.msgpack.encode(rows[:PAGE_ROWS_MAX])),
                 )
                 self._chunks.put((table, after), chunk, 1000 + len(bytes(chunk.rows)))
         start = chunk.read_at if start_pos is None else start_pos
         return _body(_EncodedChunk, _wire(chunk.term), table, start, chunk.after, bytes(chunk.rows))
+
+
+def _current(cached: Page, generation: int, asked_ms: int | None) -> bool:
+    if asked_ms is not None:
+        return cached.read_ms > asked_ms
+    return cached.generation == generation and now_ms() - cached.read_ms < SHARED_MS_MAX
 
 
 def encode_page(page: Page, till: str) -> bytes:
@@ -298,12 +315,13 @@ def _page(horizon: store.Horizon, ask: Ask, urgent: tuple[FeedRow, ...]) -> Feed
 
 def _prepared(page: FeedPage, rows: list[FeedRow], stock: dict[str, int], generation: int) -> Page:
     raw = msgspec.Raw(msgspec.msgpack.encode(rows))
-    return Page(page=page, rows=raw, empty=not rows, stock=stock, generation=generation, read_ms=_now_ms())
+    return Page(page=page, rows=raw, empty=not rows, stock=stock, generation=generation, read_ms=now_ms())
 
 
 def _wire(term: Term) -> TermWire:
     return TermWire(cluster=term.cluster, n=term.n, id=term.id)
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """Return a monotonic clock in milliseconds."""
     return time.monotonic_ns() // 1_000_000

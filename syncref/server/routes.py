@@ -14,7 +14,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from syncref.errors import Busy, Forbidden, RequestInvalid, StaleTerm
-from syncref.server.feed import Ask, Page, compress, encode_page
+from syncref.server.feed import Ask, Page, compress, encode_page, now_ms
 from syncref.server.ingest import decode_batch, decode_hello, greet
 from syncref.server.overview import (
     ServerStatus,
@@ -160,29 +160,35 @@ async def feed(
     ask = Ask(pos=pos, scan_to=scan_to, after=after, urgent_pos=urgent_pos)
     client = request.client
     connection = (who.name, client.host if client else "", client.port if client else 0)
-    page = await _page(worker, ask, connection, wait_ms)
+    page = await _page(worker, ask, connection, wait_ms, term_n=term_n)
     term = page.page.term
-    if term_n and (term_n, term_id) != (term.n, term.id.hex()):
+    if term_n > term.n or (term_n == term.n and term_id != term.id.hex()):
         raise StaleTerm(f"the feed is of term {term.n}, asked for {term_n}")
+    if 0 < term_n < term.n:
+        page = await to_thread.run_sync(worker.feed.page_across, pos)
     worker.serve(connection, page.fingerprint)
     return _body(encode_page(page, who.name))
 
 
-async def _page(worker: Worker, ask: Ask, connection: tuple[str, str, int], wait_ms: int) -> Page:
+async def _page(worker: Worker, ask: Ask, connection: tuple[str, str, int], wait_ms: int, *, term_n: int) -> Page:
     """Return the page once it has news for this connection, at the latest after `wait_ms`.
+
+    That the term is not the one that the till knows is news.
 
     While an open transaction holds the horizon, rows above it are read again by every request; they are
     no news to a connection that was told the same before.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_ms / 1000
+    asked_ms = None if wait_ms else now_ms()
     while True:
         news = worker.changes.watch()
-        page = await to_thread.run_sync(worker.feed.page, ask)
+        page = await to_thread.run_sync(worker.feed.page, ask, asked_ms)
         told = worker.served.get(connection)
         old = page.page.last and (page.empty or told == page.fingerprint)
         remaining_s = deadline - loop.time()
-        if worker.stopping or not old or page.page.tombstone_floor > ask.pos or remaining_s <= 0:
+        other = term_n not in (0, page.page.term.n)
+        if worker.stopping or other or not old or page.page.tombstone_floor > ask.pos or remaining_s <= 0:
             return page
         try:
             await asyncio.wait_for(news.wait(), remaining_s)

@@ -31,6 +31,7 @@ from syncref.wire.sync import Problem
 JSON_BYTES_MAX = 4 << 20
 _log = logging.getLogger("syncref.web")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+_MISSING = re.compile(r"parameter '([^']+)'")
 _CODES = {400: "request_invalid", 401: "unauthorized", 403: "forbidden", 404: "not_found", 413: "too_large"}
 _KEYS_CHECKED_EVERY_S = 5.0
 
@@ -106,6 +107,14 @@ class Desk:
             self._signer = TokenSigner(keys=token_keys(connection))
 
 
+async def strict(request: Request[Any, Any, Any], kind: type[msgspec.Struct]) -> None:
+    """Raise RequestInvalid when a JSON body fits a type only by leniency, such as "5" for 5."""
+    try:
+        msgspec.json.decode(await request.body(), type=kind)
+    except msgspec.DecodeError as error:
+        raise RequestInvalid(str(error), where="body") from error
+
+
 @post(
     "/v1/token",
     summary="Log in",
@@ -114,8 +123,9 @@ class Desk:
     exclude_from_auth=True,
     responses={401: ResponseSpec(Problem), 429: ResponseSpec(Problem)},
 )
-async def token(data: JSONBody[Credentials], state: State) -> Token:
+async def token(request: Request[Any, Any, Any], data: JSONBody[Credentials], state: State) -> Token:
     """Exchange a name and a secret for a short-lived bearer token."""
+    await strict(request, Credentials)
     desk: Desk = state.desk
     answer: Token = await anyio.to_thread.run_sync(desk.log_in, data)
     return answer
@@ -173,7 +183,8 @@ def _told(error: HTTPException) -> tuple[str, str | None]:
     cause = error.__cause__
     if isinstance(cause, msgspec.DecodeError):
         return str(cause), "body"
-    return error.detail, None
+    missing = _MISSING.search(error.detail)
+    return error.detail, missing.group(1) if missing else None
 
 
 def _response(problem: Problem, status: int) -> Response[Problem]:

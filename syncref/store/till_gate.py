@@ -20,6 +20,7 @@ class WriteGate:
         self._busy = False
         self._sales_waiting = 0
         self._last_sale = -1e9
+        self._served = 0
 
     @contextmanager
     def sale(self) -> Iterator[None]:
@@ -45,6 +46,24 @@ class WriteGate:
             yield
         finally:
             self._hand_over()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Say that somebody at the counter waits for what runs inside."""
+        with self._turn:
+            self._served += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._served -= 1
+                if not self._served:
+                    self._turn.notify_all()
+
+    def quiet(self, *, timeout_s: float) -> None:
+        """Wait until nobody at the counter is being served, but not for ever."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._served, timeout_s)
 
     def since_sale_s(self) -> float:
         """Return how long ago the last sale ended, in seconds."""

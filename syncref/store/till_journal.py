@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from syncref.domain.identity import Key, Mark, chain_hash, genesis_hash
 from syncref.errors import StorageCorrupt
@@ -24,6 +24,17 @@ class Stretch:
     last: Mark
 
 
+_STRETCH = (
+    select(journal.c.seq, journal.c.payload, journal.c.hash)
+    .where(
+        journal.c.incarnation == bindparam("incarnation"),
+        journal.c.seq >= bindparam("first"),
+        journal.c.seq <= bindparam("last"),
+    )
+    .order_by(journal.c.seq)
+)
+
+
 def stretch(
     connection: Connection, key: Key, *, cluster: str, after: int, count_max: int, bytes_max: int
 ) -> Stretch:
@@ -32,27 +43,26 @@ def stretch(
     Raises StorageCorrupt when the journal does not go on there.
     """
     rows = connection.execute(
-        select(journal.c.payload, journal.c.hash)
-        .where(
-            journal.c.incarnation == key.incarnation,
-            journal.c.seq > after,
-            journal.c.seq <= after + count_max,
-        )
-        .order_by(journal.c.seq)
+        _STRETCH, {"incarnation": key.incarnation, "first": after, "last": after + count_max}
     )
+    previous = genesis_hash(cluster=cluster, key=key) if after == 0 else None
     payloads: list[bytes] = []
     size = 0
     last_hash = b""
     for row in rows:
+        if row.seq == after:
+            previous = bytes(row.hash)
+            continue
         payload = bytes(row.payload)
         size += len(payload)
         if payloads and size > bytes_max:
             break
         payloads.append(payload)
         last_hash = bytes(row.hash)
-    previous = hash_at(connection, key, after, cluster=cluster)
+    if previous is None:
+        previous = hash_at(connection, key, after, cluster=cluster)
     if not payloads or previous is None:
-        raise StorageCorrupt(f"the journal has nothing after {after}, but its head is further")
+        raise StorageCorrupt(f"the journal has nothing after {after}")
     return Stretch(
         first_seq=after + 1,
         prev_hash=previous,

@@ -90,7 +90,8 @@ class Desk:
 
     async def carry_out(self, operation: Callable[[Checkout], Done]) -> Answer:
         """Run an operation and wait for the server's ack within the reply budget."""
-        done = await self._in(self._sales, lambda: operation(self._checkout))
+        with self._database.gate.serving():
+            done = await self._in(self._sales, lambda: operation(self._checkout))
         self.operations += done.made_now
         answer = done.answer
         await self._progress.wait_acked(answer.seq, budget_s=self._budget_s)
@@ -105,7 +106,8 @@ class Desk:
 
     async def prices(self, skus: list[str]) -> list[PriceAnswer]:
         """Return prices of one instant and one state of the masters."""
-        return await self._in(self._reads, lambda: self._prices(skus))
+        with self._database.gate.serving():
+            return await self._in(self._reads, lambda: self._prices(skus))
 
     def _prices(self, skus: list[str]) -> list[PriceAnswer]:
         with self._database.read() as connection:

@@ -185,12 +185,13 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
         self.contact_ms = self._clock.now_ms()
         self.error = None
         self._reach(True)
+        self._pace.give_way()
         self._pace.start()
         return answer
 
     def _reach(self, reached: bool) -> None:
         """Tell the uplink when a server went or came back, so that it need not find out by itself."""
-        if reached != self._reached:
+        if reached != self._reached and not self._stopping.is_set():
             self._reached = reached
             self._contact_changed()
 

@@ -34,6 +34,7 @@ class OwedUplink(Uplink):
     def begin(self) -> tuple[UplinkState, Iterable[UplinkEvent]]:
         """Begin with nothing acked: the handshake says how far the server is."""
         stored = self._stored()
+        self._cluster = stored.cluster
         term = None
         if stored.term_n is not None and stored.term_id is not None:
             term = Term(cluster=stored.cluster, n=stored.term_n, id=stored.term_id)

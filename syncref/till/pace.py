@@ -15,6 +15,7 @@ BUSY_S = 3.0
 _REST_BUSY = 4.0
 _REST_IDLE = 0.25
 _REST_S_MAX = 0.2
+_GIVE_WAY_S_MAX = 0.02
 
 
 class Pace:
@@ -23,17 +24,25 @@ class Pace:
     def __init__(self, gate: WriteGate, stopping: threading.Event | None = None) -> None:
         self._gate = gate
         self._stopping = stopping or threading.Event()
-        self._since = time.thread_time()
+        self._used_until = time.thread_time()
+        self._at = time.monotonic()
         self.flat_out = False
 
     def start(self) -> None:
         """Begin to measure a step."""
-        self._since = time.thread_time()
+        self._used_until = time.thread_time()
+        self._at = time.monotonic()
+
+    def give_way(self) -> None:
+        """Let whoever is being served at the counter finish first."""
+        self._gate.quiet(timeout_s=_GIVE_WAY_S_MAX)
 
     def rest(self) -> None:
-        """Rest for as long as the step since the last call deserves."""
-        used = time.thread_time() - self._since
+        """Rest for as long as the step since the last call deserves; what it waited itself counts as rest."""
+        used = time.thread_time() - self._used_until
+        waited = time.monotonic() - self._at - used
         if not self.flat_out:
             factor = _REST_BUSY if self._gate.since_sale_s() < BUSY_S else _REST_IDLE
-            self._stopping.wait(min(_REST_S_MAX, used * factor))
-        self._since = time.thread_time()
+            self._stopping.wait(max(0.0, min(_REST_S_MAX, used * factor - waited)))
+            self.give_way()
+        self.start()

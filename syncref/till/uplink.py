@@ -100,6 +100,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         self._retention_ms = retention_s * 1000
         self._owe = owe
         self._rebased = False
+        self._cluster = ""
         self._pruned_s = -PRUNE_EVERY_S
         self._pace = Pace(parts.database.gate, self._stopping)
         self.contact_ms: int | None = None
@@ -134,6 +135,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
     def begin(self) -> tuple[UplinkState, Iterable[UplinkEvent]]:
         """Return the state as stored; wake at once when it is time to sync."""
         stored = self._stored()
+        self._cluster = stored.cluster
         term = None
         if stored.term_n is not None and stored.term_id is not None:
             term = Term(cluster=stored.cluster, n=stored.term_n, id=stored.term_id)
@@ -197,8 +199,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
                     return self._persist(effect)
                 case ReadHash():
                     with self._database.read() as connection:
-                        cluster = read_state(connection).cluster
-                        found = hash_at(connection, self._key, effect.seq, cluster=cluster)
+                        found = hash_at(connection, self._key, effect.seq, cluster=self._cluster)
                     return LocalHash(seq=effect.seq, hash=found)
                 case Load():
                     return self._load(effect)
@@ -243,6 +244,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
 
     def _persist(self, effect: PersistProgress) -> UplinkEvent | None:
         self.moved(acked=effect.acked, safe=effect.safe)
+        self._pace.give_way()
         try:
             with self._database.step(durable=effect.wait) as connection:
                 self.store_progress(connection, effect)
@@ -269,11 +271,12 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
 
     def _load(self, effect: Load) -> EntriesLoaded:
         self._pace.rest()
+        assert self.state is not None
         with self._database.read() as connection:
             found = stretch(
                 connection,
                 self._key,
-                cluster=read_state(connection).cluster,
+                cluster=self._cluster,
                 after=effect.after,
                 count_max=effect.limit,
                 bytes_max=BATCH_BYTES_MAX,

@@ -20,7 +20,7 @@ from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import provision
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 300
+DEADLINE_S = 240
 
 
 @contextmanager
@@ -65,11 +65,12 @@ def till_process(folder: Path, server: str, **sync: object) -> Iterator[tuple[su
     process = subprocess.Popen(
         [sys.executable, "-c", "from syncref.cli import main; main()", "till", "--config", str(config)],
         cwd=ROOT,
-        stderr=subprocess.DEVNULL,
+        stderr=(folder / "till.log").open("wb"),
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        await_true(lambda: bool(ask(f"{url}/v1/health")), "the till's start")
+        await_true(lambda: process.poll() is not None or bool(ask(f"{url}/v1/health")), "the till's start")
+        assert process.poll() is None, (folder / "till.log").read_text()
         yield process, url
     finally:
         process.terminate()

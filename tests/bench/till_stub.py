@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import zstandard
 
+from syncref.auth import hash_secret
 from syncref.domain.identity import Key, chain_hash, genesis_hash
 from syncref.domain.masters import MASTERS, Row, row_digest
 from syncref.wire.sync import (
@@ -32,6 +33,8 @@ from syncref.wire.sync import (
 
 TERM = TermWire(cluster="bench", n=1, id=bytes(16))
 SESSION = bytes(16)
+PIN = "1234"
+PIN_HASH = hash_secret(PIN)
 
 
 def catalogue(products: int) -> dict[str, list[Row]]:
@@ -39,6 +42,7 @@ def catalogue(products: int) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {table.name: [] for table in MASTERS}
     rows["tax_rate"] = [("N", 1900), ("R", 700)]
     rows["vendor"] = [(f"V{n:03d}", f"Vendor number {n}") for n in range(100)]
+    rows["cashier"] = [("C1", "Ann", PIN_HASH, 1)]
     for n in range(products):
         sku = f"P{n:07d}"
         rows["product"].append((sku, f"Product {n} of the shop", "NR"[n % 3 == 0], f"V{n % 100:03d}", 1))

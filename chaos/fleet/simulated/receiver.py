@@ -71,9 +71,11 @@ class Receiver:
                 till.store.write("chunk", effect)
                 return down.ChunkStored()
             case down.ApplyUrgent():
+                if till.store.written_since(effect.generation):
+                    return self._conflicted()
                 till.store.write("urgent", effect)
                 till.world.watch.rows_written(till)
-                return down.UrgentApplied()
+                return down.UrgentApplied(generation=till.store.generation)
             case down.TermMet():
                 till.met_term(effect.term)
             case down.SetTimer():
@@ -87,10 +89,7 @@ class Receiver:
         """End a run."""
         till, store, world = self.till, self.till.store, self.till.world
         if store.conflicts(effect):
-            till.note("finds that another run was faster")
-            return down.ApplyConflicted(
-                cursor=store.cursor, urgent_pos=store.urgent_pos, loaded=store.loaded, draw=world.draw.random()
-            )
+            return self._conflicted()
         staged = tuple(store.stage.values())
         self.write(effect)
         mismatched = store.mismatched(effect)
@@ -98,6 +97,16 @@ class Receiver:
             till.note(f"applies a run up to {effect.cursor.pos}, mismatched: {mismatched}")
         world.watch.applied(till, effect, staged)
         return down.Applied(mismatched=mismatched, fresh_id=world.fresh(), draw=world.draw.random())
+
+    def _conflicted(self) -> down.DownlinkEvent:
+        store = self.till.store
+        self.till.note("finds that another run was faster")
+        return down.ApplyConflicted(
+            cursor=store.cursor,
+            urgent_pos=store.urgent_pos,
+            loaded=store.loaded,
+            draw=self.till.world.draw.random(),
+        )
 
     def write(self, effect: down.Apply) -> None:
         """Store rows and cursor in one transaction."""
@@ -125,9 +134,10 @@ class Receiver:
             )
         request = effect.request
         world = self.till.world
+        generation = self.till.store.generation
 
         def done(answer: object) -> None:
-            self.till.guarded(self._heard, request, answer)
+            self.till.guarded(self._heard, request, generation, answer)
 
         def failed() -> None:
             failure = down.TransportFailed(request=request, draw=world.draw.random())
@@ -137,12 +147,20 @@ class Receiver:
         timeout = wait_ms + REQUEST_TIMEOUT_MS
         self.till.links[effect.server_index].ask(what, asked, timeout_ms=timeout, done=done, failed=failed)
 
-    def _heard(self, request: int, answer: object) -> None:
+    def _heard(self, request: int, generation: int, answer: object) -> None:
         world = self.till.world
         draw = world.draw.random()
         match answer:
             case FeedPage():
-                self.step(down.PageArrived(request=request, page=answer, fresh_id=world.fresh(), draw=draw))
+                self.step(
+                    down.PageArrived(
+                        request=request,
+                        page=answer,
+                        fresh_id=world.fresh(),
+                        generation=generation,
+                        draw=draw,
+                    )
+                )
             case LoadChunk():
                 self.step(down.ChunkArrived(request=request, chunk=answer, draw=draw))
             case Refusal():

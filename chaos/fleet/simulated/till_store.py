@@ -39,6 +39,7 @@ class TillStore:
         self.masters = MasterRows()
         self.cursor: Cursor | None = None
         self.urgent_pos = 0
+        self.generation = 0
         self.stock_seq = 0
         self.loaded = False
         self.loading: Loading | None = None
@@ -272,11 +273,8 @@ class TillStore:
         self.run, self.stage = None, {}
 
     def _do_urgent(self, effect: ApplyUrgent) -> None:
-        if self.cursor is not None and self.cursor.term == effect.term:
-            if effect.urgent_pos <= self.urgent_pos:
-                return
-            self.urgent_pos = effect.urgent_pos
         self._new_term(effect.term)
+        self.generation += 1
         for row in effect.rows:
             self.masters.put(row)
 
@@ -289,10 +287,14 @@ class TillStore:
         staged = self.staged_pages if self.run is not None and self.run.id == effect.run.id else 0
         if self.cursor != effect.expected or staged != effect.run.pages:
             return True
-        same = self.cursor is not None and self.cursor.term == effect.run.term
-        return same and self.urgent_pos > effect.urgent_pos
+        return self.written_since(effect.generation)
+
+    def written_since(self, generation: int) -> bool:
+        """Return whether rows were written after a page of that generation was asked for."""
+        return self.generation != generation
 
     def _do_apply(self, effect: Apply) -> None:
+        self.generation += 1
         self._do_stage(effect.run, effect.rows)
         self._new_term(effect.run.term)
         for table in effect.run.replace:

@@ -118,6 +118,15 @@ class Site:
         self.stack.close()
         self.stack = ExitStack()
 
+    def cut(self) -> None:
+        """Let this standby get nothing more from its primary: what comes now is lost with it."""
+        engine = self.engine().execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql("ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+        engine.dispose()
+        until(lambda: not self.value("SELECT count(*) FROM pg_stat_wal_receiver"), "the receiver's end")
+
     def kill(self) -> None:
         """Take the database away as a crash does, and the processes with it."""
         self.postgres.stop(mode="immediate")

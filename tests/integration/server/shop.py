@@ -224,6 +224,7 @@ class Till(Client):
         rows: list[FeedRow] = []
         page = self.feed(pos)
         while not page.last:
+            assert page.tombstone_floor <= page.from_pos, "the cursor is below the floor"
             rows += page.rows
             if page.after is None:
                 page = self.feed(page.pos)

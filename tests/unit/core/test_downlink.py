@@ -149,6 +149,8 @@ def test_urgent_rows_go_ahead_of_the_run() -> None:
     down = Downlink().on(Wake())
     down.page(last=False, scan_to=120, after=None, pos=120, urgent=(ROW,), urgent_pos=115)
     assert down.effects == [ApplyUrgent(term=TERM, rows=(ROW,), urgent_pos=115)]
+    conflicted = Downlink(down.state).on(ApplyConflicted(cursor=LOADED.cursor, urgent_pos=0, loaded=True))
+    assert conflicted.effects[0] == DropStage()
     assert down.on(UrgentApplied()).only(Stage)
     assert down.on(Staged()).only(Fetch).urgent_pos == 115
 

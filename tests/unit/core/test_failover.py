@@ -99,6 +99,25 @@ def test_a_fence_outlives_a_restart() -> None:
     assert isinstance(effects[0], PersistTerm)
 
 
+def test_a_confirmed_fenced_server_opens_its_term_on_the_timeline_it_started_on() -> None:
+    """It may have been restored while it was down."""
+    fenced = Started(timeline=3, in_recovery=False, fenced_by=2)
+    _, effects = play(STARTING, fenced, OperatorConfirmed(fresh_id=b"3" * 16))
+    assert effects[-1] == PersistTerm(term=Term(cluster="lab", n=3, id=b"3" * 16), timeline=3)
+
+
+def test_a_restored_server_that_its_standby_confirms_goes_above_what_the_operator_told_it() -> None:
+    """It opens a new term anyway; a higher one that is known is no reason to fence it."""
+    told = replace(STARTING, highest_seen=4)
+    state, effects = play(
+        told,
+        Started(timeline=2, in_recovery=False, fresh_id=b"r" * 16),
+        PeerAnswered(role=Role.STANDBY, term_n=1),
+    )
+    assert state.role is Role.PROMOTING
+    assert effects[-1] == PersistTerm(term=Term(cluster="lab", n=5, id=b"r" * 16), timeline=2)
+
+
 def test_a_fence_is_answered_only_once_it_is_durable() -> None:
     """And asked for again it is answered at once."""
     state, effects = play(LIVE, FenceAsked(term_n=2))

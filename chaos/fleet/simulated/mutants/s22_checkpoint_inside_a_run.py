@@ -29,6 +29,7 @@ def take(state: DownlinkState) -> DownlinkStep:
         urgent_pos=state.urgent_pos,
         digests=(),
         stock_seq=page.stock_seq,
+        generation=state.generation,
     )
     return Step(replace(state, phase=DownPhase.APPLYING), (apply,))
 

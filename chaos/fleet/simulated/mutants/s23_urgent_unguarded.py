@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chaos.fleet.simulated.master_rows import MasterRows
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from chaos.fleet.simulated.till_store import TillStore
-from syncref.core.downlink_messages import Apply
 
 
 def supersedes(self: MasterRows, version: int, present: int) -> bool:
@@ -16,12 +13,9 @@ def supersedes(self: MasterRows, version: int, present: int) -> bool:
     return True
 
 
-_conflicts = TillStore.conflicts
-
-
-def conflicts(self: TillStore, effect: Apply) -> bool:
-    """Look at everything but urgent positions."""
-    return _conflicts(self, replace(effect, urgent_pos=1 << 60))
+def written_since(self: TillStore, generation: int) -> bool:
+    """Take a page however old it is."""
+    return False
 
 
 MUTANT = Mutant(
@@ -32,5 +26,5 @@ MUTANT = Mutant(
     profile=Profile(
         misfortunes={"urgent_during_bulk": 3.0}, edits=0, sales=60, tills=(1, 1), products=3, page_rows=1
     ),
-    swaps=[(MasterRows, "supersedes", supersedes), (TillStore, "conflicts", conflicts)],
+    swaps=[(MasterRows, "supersedes", supersedes), (TillStore, "written_since", written_since)],
 )
