@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import secrets
 import threading
 import time
 from pathlib import Path
@@ -16,10 +19,32 @@ from tests.bench.till_parts import (
     till_process,
     write_backlog,
 )
+from tests.bench.till_stub import PIN
 
 PRODUCTS = 100_000
 _LOOK_S = 0.02
 SALES = 100_000
+
+
+def sell(url: str, count: int) -> None:
+    """Log in, open a day and sell."""
+    line = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+    token = ""
+
+    def post(path: str, **body: object) -> Any:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        line.request("POST", path, body=json.dumps(body), headers=headers)
+        with line.getresponse() as answer:
+            assert answer.status == 200, answer.read()
+            return json.load(answer)
+
+    token = post("/v1/session", cashier_id="C1", pin=PIN)["token"]
+    post("/v1/day/open", op_id=secrets.token_hex(16), business_date="2025-03-01", float_cash=0)
+    for n in range(count):
+        lines = [{"sku": f"P{n * 499 + i:07d}", "qty": 1000} for i in range(3)]
+        payments = [{"tender": "cash", "amount": None}]
+        post("/v1/sales", op_id=secrets.token_hex(16), lines=lines, payments=payments)
+    line.close()
 
 
 class Peak:
@@ -56,7 +81,7 @@ class Peak:
 
 
 def test_till_rss_mib(benchmark: Any, tmp_path: Path) -> None:
-    """The highest resident memory of a till that has loaded 100,000 products and looks prices up."""
+    """The highest resident memory of a till that loads 100,000 products, checks a PIN, and sells."""
     new_till(tmp_path)
 
     def load() -> dict[str, float]:
@@ -67,8 +92,7 @@ def test_till_rss_mib(benchmark: Any, tmp_path: Path) -> None:
         ):
             peak.watch(process.pid)
             await_true(lambda: ask(f"{url}/v1/status")["loaded"], "the load")
-            for _ in range(200):
-                ask(f"{url}/v1/status")
+            sell(url, 200)
             ask(f"{url}/schema/openapi.json")
             return {"peak": peak.highest, "after": rss_mib(process.pid)}
 

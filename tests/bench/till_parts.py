@@ -62,11 +62,12 @@ def till_process(folder: Path, server: str, **sync: object) -> Iterator[tuple[su
         f'[till]\nname = "T01"\ndatabase = "sqlite:///{folder}/till.db"\nlisten = "127.0.0.1:{port}"\n'
         f'servers = ["{server}"]\ncredential_file = "{folder}/till.secret"\n[sync]\n{settings}'
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from syncref.cli import main; main()", "till", "--config", str(config)],
-        cwd=ROOT,
-        stderr=(folder / "till.log").open("wb"),
-    )
+    with (folder / "till.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from syncref.cli import main; main()", "till", "--config", str(config)],
+            cwd=ROOT,
+            stderr=log,
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         await_true(lambda: process.poll() is not None or bool(ask(f"{url}/v1/health")), "the till's start")

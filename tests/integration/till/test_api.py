@@ -219,7 +219,7 @@ def check(operation: Any, authorization: str) -> None:
     for mode in schemathesis.GenerationMode:
 
         @given(case=operation.as_strategy(generation_mode=mode))
-        @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         def send(case: Any) -> None:
             answer = case.call(session=session, headers={"Authorization": authorization})
             assert answer.status_code < 500, answer.text
