@@ -58,7 +58,7 @@ def test_a_promoted_database_takes_no_writes_until_its_term_is_opened(shop: Shop
         assert (refused.status, refused.json["code"]) == (503, "not_live")
         refused = clerk.document("vendors", vendors=[{"vendor_id": "V1", "name": "x"}])
         assert (refused.status, refused.json["code"]) == (503, "not_live")
-        assert till.ask("GET", "/v1/health").json["status"] == "fenced"
+        assert till.ask("GET", "/v1/health").json["status"] == "promoting"
     finally:
         shop.execute("UPDATE term SET timeline = timeline - 1")
     assert till.upload().wire(Ack).seq == 1
