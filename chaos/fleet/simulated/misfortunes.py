@@ -411,6 +411,23 @@ def old_server_alone(world: World, action: Action) -> None:
     world.loop.after(6000, back)
 
 
+def restore_while_acks_travel(world: World, action: Action) -> None:
+    """Restore the server while an ack is on its way, and let no upload through until it has arrived."""
+    till = _till(world, action)
+
+    def weather(acks_late_ms: int, uploads_cut: bool) -> None:
+        for link in till.links:
+            link.weather = Weather(acks_late_ms=acks_late_ms, uploads_cut=uploads_cut)
+
+    number = 3_000_000 + 10 * world.loop.now
+    sale = Action(at=0, kind="sale", who=action.who, n=number)
+    weather(5000, False)
+    world.loop.after(100, world.cashiers.act, sale)
+    world.loop.after(600, weather, 0, True)
+    world.loop.after(650, _unless_healed, world, restore, replace(action, for_ms=700))
+    world.loop.after(7000, weather, 0, False)
+
+
 def urgent_during_bulk(world: World, action: Action) -> None:
     """Let a till get an urgent price while an older page of a sync by hand is still on its way."""
     till = _till(world, action)
@@ -484,5 +501,6 @@ KINDS: dict[str, Callable[[World, Action], None]] = {
         there_and_back,
         old_server_alone,
         urgent_during_bulk,
+        restore_while_acks_travel,
     )
 }
