@@ -361,8 +361,19 @@ def _peers_black(world: World, for_ms: int) -> None:
 
 
 def promote_unnoticed(world: World, action: Action) -> None:
-    """Promote the standby while the old live server is up and hears nothing of it."""
-    _peers_black(world, 4000 + action.for_ms)
+    """Promote the standby while the old live server is up and hears nothing of it.
+
+    Tills lose sight of the old one first, then of the new one.
+    """
+    _peers_black(world, 6000 + action.for_ms)
+    old = next((n for n, server in enumerate(world.servers) if server.standby_of is None), 0)
+
+    def cut_off(index: int, off: bool) -> None:
+        for till in world.tills:
+            till.links[index].weather = Weather(cut=off)
+
+    for at, index, off in ((500, old, True), (2000, old, False), (2500, 1 - old, True), (4500, 1 - old, False)):
+        world.loop.after(at, cut_off, index, off)
     for server in world.servers:
         if server.standby_of is not None and server.alive:
             server.guarded(failover.PromoteAsked(fresh_id=world.fresh()))
