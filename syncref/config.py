@@ -280,8 +280,10 @@ def _database(value: str | None) -> str | None:
 
 
 def _servers(value: tuple[str, ...]) -> str | None:
-    good = value and all(url.startswith(("http://", "https://")) for url in value)
-    return None if good else "expected one or more URLs that begin with http:// or https://"
+    if any(url.startswith("https://") for url in value):
+        return "https:// is not supported yet, and would be sent unencrypted: expected http:// URLs"
+    good = value and all(url.startswith("http://") for url in value)
+    return None if good else "expected one or more URLs that begin with http://"
 
 
 _CHECKS: dict[str, Callable[[Any], str | None]] = {

@@ -212,7 +212,11 @@ UplinkEvent = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersistProgress:
-    """Store term, acked and safe. With `wait` answer Persisted once durable; without, it may be lazy."""
+    """Store term, acked and safe. With `wait` answer Persisted once durable; without, it may be lazy.
+
+    Never over a higher term, which another journal's uplink of this till may have met: then store nothing
+    and answer StoreFailed and TermSeen. The others are told a new term by TermSeen.
+    """
 
     term: Term
     acked: int

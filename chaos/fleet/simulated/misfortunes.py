@@ -361,8 +361,19 @@ def _peers_black(world: World, for_ms: int) -> None:
 
 
 def promote_unnoticed(world: World, action: Action) -> None:
-    """Promote the standby while the old live server is up and hears nothing of it."""
-    _peers_black(world, 4000 + action.for_ms)
+    """Promote the standby while the old live server is up and hears nothing of it.
+
+    Tills lose sight of the old one first, then of the new one.
+    """
+    _peers_black(world, 6000 + action.for_ms)
+    old = next((n for n, server in enumerate(world.servers) if server.standby_of is None), 0)
+
+    def cut_off(index: int, off: bool) -> None:
+        for till in world.tills:
+            till.links[index].weather = Weather(cut=off)
+
+    for at, index, off in ((500, old, True), (2000, old, False), (2500, 1 - old, True), (4500, 1 - old, False)):
+        world.loop.after(at, cut_off, index, off)
     for server in world.servers:
         if server.standby_of is not None and server.alive:
             server.guarded(failover.PromoteAsked(fresh_id=world.fresh()))
@@ -409,6 +420,23 @@ def old_server_alone(world: World, action: Action) -> None:
     world.loop.after(1500, _unless_healed, world, alone)
     world.loop.after(3400, _unless_healed, world, confirm)
     world.loop.after(6000, back)
+
+
+def restore_while_acks_travel(world: World, action: Action) -> None:
+    """Restore the server while an ack is on its way, and let no upload through until it has arrived."""
+    till = _till(world, action)
+
+    def weather(acks_late_ms: int, uploads_cut: bool) -> None:
+        for link in till.links:
+            link.weather = Weather(acks_late_ms=acks_late_ms, uploads_cut=uploads_cut)
+
+    number = 3_000_000 + 10 * world.loop.now
+    sale = Action(at=0, kind="sale", who=action.who, n=number)
+    weather(5000, False)
+    world.loop.after(100, world.cashiers.act, sale)
+    world.loop.after(600, weather, 0, True)
+    world.loop.after(650, _unless_healed, world, restore, replace(action, for_ms=700))
+    world.loop.after(7000, weather, 0, False)
 
 
 def urgent_during_bulk(world: World, action: Action) -> None:
@@ -484,5 +512,6 @@ KINDS: dict[str, Callable[[World, Action], None]] = {
         there_and_back,
         old_server_alone,
         urgent_during_bulk,
+        restore_while_acks_travel,
     )
 }

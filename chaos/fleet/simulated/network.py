@@ -47,6 +47,8 @@ class Weather:
     repeat: float = 0.0
     late: float = 0.0
     late_ms: int = 3000
+    uploads_cut: bool = False  # batches are lost, what is small goes through
+    acks_late_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class Exchange:
     done: Callable[[Answer], None]
     failed: Callable[[], None]
     over: bool = False
+    extra_ms: int = 0
 
 
 class Link:
@@ -79,6 +82,11 @@ class Link:
         """Send a request. `done` may come late, twice, or after `failed`; one of them comes."""
         weather = self.weather
         exchange = Exchange(self.client.boot, self.loop.now + timeout_ms, done, failed)
+        if request == "batch":
+            exchange.extra_ms = weather.acks_late_ms
+            if weather.uploads_cut:
+                self._lose(exchange)
+                return
         if weather.cut:
             self.loop.after(1, self._fail, exchange)
             return
@@ -115,7 +123,7 @@ class Link:
         if gone or (weather.drop and self.draw.random() < weather.drop):
             self._lose(exchange)
             return
-        delay = self._delay()
+        delay = self._delay() + exchange.extra_ms
         if self.loop.now + delay > exchange.deadline:
             self._lose(exchange)
         self.loop.after(delay, self._deliver, answer, exchange)

@@ -111,6 +111,7 @@ EVERYTHING = {
     "there_and_back": 0.05,
     "old_server_alone": 0.05,
     "urgent_during_bulk": 0.1,
+    "restore_while_acks_travel": 0.05,
 }
 PROFILES: dict[str, Profile] = {
     "everything": Profile(misfortunes=EVERYTHING),

@@ -90,7 +90,8 @@ class Receiver:
         till, store, world = self.till, self.till.store, self.till.world
         if store.conflicts(effect):
             return self._conflicted()
-        staged = tuple(store.stage.values())
+        own = store.run is not None and store.run.id == effect.run.id
+        staged = tuple(store.stage.values()) if own else ()
         self.write(effect)
         mismatched = store.mismatched(effect)
         if world.transcript is not None and (effect.rows or mismatched):

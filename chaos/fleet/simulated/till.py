@@ -230,14 +230,10 @@ class TillNode(Node):
             self.unknown_commits -= 1
             if self.world.draw.random() < 0.5:
                 self.store.write("commit", effect, sync=False)
-                if effect.receipt_no is not None:
-                    self.world.watch.sold(self, effect)
             return said.CommitFailed(definite=False)
         self.store.write("commit", effect, sync=False)
         self.boundary()
         self.disk.sync()
-        if effect.receipt_no is not None:
-            self.world.watch.sold(self, effect)
         if self.world.transcript is not None:
             self.note(f"{effect.kind} {effect.op_id.hex()[-6:]} is durable at {effect.head.seq}")
         return said.Committed()
@@ -247,6 +243,7 @@ class TillNode(Node):
             entry: Any = effect.made.entry
             if effect.made.receipt_no is None:
                 return Told(ok=True)
+            self.world.watch.sold(self, effect.made)
             return Told(ok=True, receipt_no=effect.made.receipt_no, gross=entry.gross, tax=entry.tax)
         if not effect.prior:
             return Told(ok=True)

@@ -72,10 +72,7 @@ class Uploader:
         till = self.till
         match effect:
             case up.PersistProgress():
-                till.store.persist_progress(self.state.key, effect)
-                if effect.wait:
-                    self.events.append(up.Persisted())
-                    till.met_term(effect.term)  # the till's other journals are bound by it as well
+                self._persist(effect)
             case up.Load():
                 self._load(effect)
             case up.SendBatch():
@@ -94,6 +91,19 @@ class Uploader:
             case up.Alarm():
                 till.note(f"alarm {effect.code}: {effect.detail}")
                 till.world.watch.alarm(till, effect.code)
+
+    def _persist(self, effect: up.PersistProgress) -> None:
+        """Store how far it got; a term binds the till's other journals as well, and never goes down."""
+        till = self.till
+        stored = till.store.term
+        if stored is not None and effect.term.n < stored.n:
+            self.events.append(up.StoreFailed(draw=till.world.draw.random()))
+            self.events.append(up.TermSeen(term=stored))
+            return
+        till.store.persist_progress(self.state.key, effect)
+        if effect.wait:
+            self.events.append(up.Persisted())
+            till.met_term(effect.term)
 
     def _timer(self, timer: int) -> None:
         if self.till.boot == self.boot and timer == self.state.timer:

@@ -159,10 +159,7 @@ class UpModel:
         paper = next(p for p in world.papers if p.incarnation == lane.state.key.incarnation)
         match effect:
             case up.PersistProgress():
-                if world.term is not None and effect.term.n < world.term.n:
-                    raise Violation("a till's term goes down")
-                world = replace(world, term=effect.term)
-                return self._tell(world, index, up.Persisted()) if effect.wait else world
+                return self._persisted(world, index, effect)
             case up.ReadHash():
                 hashes = chain(paper.incarnation, paper.payloads)
                 known = paper.base <= effect.seq < len(hashes)
@@ -177,6 +174,21 @@ class UpModel:
             case up.Rebase():
                 return self._rebased(world, index, paper, effect.common)
         raise Violation(f"an effect of {type(effect).__name__}")
+
+    def _persisted(self, world: Up, index: int, effect: up.PersistProgress) -> Up:
+        """Store a term and tell the till's other uplinks; a lower one than the stored is not stored."""
+        stored = world.term
+        if stored is not None and effect.term.n < stored.n:
+            failed = self._tell(world, index, up.StoreFailed(draw=0.5))
+            return self._tell(failed, index, up.TermSeen(term=stored))
+        world = replace(world, term=effect.term)
+        if effect.wait:
+            world = self._tell(world, index, up.Persisted())
+        if effect.term != stored:
+            for other in range(len(world.lanes)):
+                if other != index:
+                    world = self._tell(world, other, up.TermSeen(term=effect.term))
+        return world
 
     def _pruned(self, world: Up, index: int, paper: Paper, effect: up.Prune) -> Up:
         if effect.safe <= paper.base:
@@ -341,7 +353,7 @@ def sent(world: Up, index: int, lane: Lane, effect: up.SendHello | up.SendBatch)
     """Return the world with a request under way."""
     if isinstance(effect, up.SendHello):
         return post(world, Mail("hello", index, 1, effect.server_index, hello(world, lane, effect)))
-    if effect.term != world.term:
+    if world.term is None or effect.term.n > world.term.n:
         raise Violation("sent before the term is durable")
     return post(world, Mail("batch", index, 1, effect.server_index, batch(lane, effect)))
 

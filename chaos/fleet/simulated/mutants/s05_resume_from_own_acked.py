@@ -9,10 +9,20 @@ import msgspec
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from syncref.core import uplink
-from syncref.core.uplink_messages import UplinkOptions, UplinkState, UplinkStep
+from syncref.core.step import Step
+from syncref.core.uplink_messages import TermSeen, UplinkOptions, UplinkState, UplinkStep
 
 _compare = uplink._compare
 _compared = uplink._compared
+
+
+_term_seen = uplink._term_seen
+
+
+def term_seen(state: UplinkState, event: TermSeen, options: UplinkOptions) -> UplinkStep:
+    """Keep what was acked in the older term."""
+    step = _term_seen(state, event, options)
+    return Step(replace(step.state, acked=state.acked), step.effects)
 
 
 def compare(state: UplinkState, options: UplinkOptions) -> UplinkStep:
@@ -37,5 +47,9 @@ MUTANT = Mutant(
     fault="promotion with lag",
     expected="receipts",
     profile=Profile(misfortunes={"lag": 2.0, "promote": 1.0}),
-    swaps=[(uplink, "_compare", compare), (uplink, "_compared", compared)],
+    swaps=[
+        (uplink, "_HANDLERS", uplink._HANDLERS | {TermSeen: term_seen}),
+        (uplink, "_compare", compare),
+        (uplink, "_compared", compared),
+    ],
 )

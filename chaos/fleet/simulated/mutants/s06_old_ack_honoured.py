@@ -35,6 +35,8 @@ MUTANT = Mutant(
     title="ack of an old session honoured",
     fault="restore, ack delayed",
     expected="drain",
-    profile=Profile(misfortunes={"restore": 2.0, "lossy": 4.0}, sales=14, tills=(1, 1), keepalive_ms=3_600_000),
+    profile=Profile(
+        misfortunes={"restore_while_acks_travel": 1.0}, sales=2, edits=0, tills=(1, 1), keepalive_ms=3_600_000
+    ),
     swaps=[(uplink, "_HANDLERS", uplink._HANDLERS | {BatchAcked: acked})],
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
+from chaos.fleet.simulated.uploader import Uploader
 from syncref.core import downlink, failover, ingest, terms, uplink
 from syncref.core.failover import FailoverState, FailoverStep, TillReported
 from syncref.core.ingest import Refusal, ServerView
 from syncref.core.step import Step
+from syncref.core.uplink_messages import Persisted, PersistProgress
 from syncref.domain.identity import Term
 from syncref.wire.sync import TermWire
 
@@ -28,6 +30,13 @@ def wrong_reign(view: ServerView, claimed: TermWire | None) -> Refusal | None:
     return _wrong_reign(view, claimed)
 
 
+def persist(self: Uploader, effect: PersistProgress) -> None:
+    """Store whatever term comes."""
+    self.till.store.persist_progress(self.state.key, effect)
+    if effect.wait:
+        self.events.append(Persisted())
+
+
 def till_reported(state: FailoverState, event: TillReported) -> FailoverStep:
     """Ignore what tills have met."""
     return Step(state, ())
@@ -40,6 +49,7 @@ MUTANT = Mutant(
     expected="failover",
     profile=Profile(misfortunes={"promote_unnoticed": 1.0, "cut": 3.0, "noise": 1.0}, sales=14),
     swaps=[
+        (Uploader, "_persist", persist),
         (uplink, "distrust", distrust),
         (downlink, "distrust", distrust),
         (ingest, "_wrong_reign", wrong_reign),
