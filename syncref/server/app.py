@@ -11,8 +11,9 @@ from syncref.config import ServerConfig
 from syncref.logs import event
 from syncref.server.background import Background
 from syncref.server.changes import Changes
+from syncref.server.clock import now_ms
 from syncref.server.feed import FeedReader
-from syncref.server.ingest import Ingest, now_ms
+from syncref.server.ingest import Ingest
 from syncref.server.routes import ROUTES
 from syncref.server.state import CONNECTIONS, Worker
 from syncref.server.web import Desk, build
