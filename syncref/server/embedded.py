@@ -82,11 +82,11 @@ class EmbeddedPostgres:
               "-o", options], failed=f"the embedded PostgreSQL did not start, see {log}")  # fmt: skip
         return True
 
-    def stop(self) -> None:
-        """Stop the server, breaking open connections off."""
+    def stop(self, *, mode: str = "fast") -> None:
+        """Stop the server, breaking open connections off; `immediate` leaves recovery to the next start."""
         if self.running_port() is None:
             return
-        _run([str(_binaries() / "pg_ctl"), "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", "60"],
+        _run([str(_binaries() / "pg_ctl"), "stop", "-D", str(self.data), "-m", mode, "-w", "-t", "60"],
              failed="the embedded PostgreSQL did not stop")  # fmt: skip
 
     def _create(self, binaries: Path) -> None:
