@@ -10,7 +10,7 @@ from litestar import Litestar
 from syncref.backoffice.routes import ROUTES
 from syncref.config import BackofficeConfig
 from syncref.logs import event
-from syncref.server.ingest import now_ms
+from syncref.server.clock import now_ms
 from syncref.server.web import Desk, build
 from syncref.store.server_open import open_engine
 

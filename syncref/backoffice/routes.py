@@ -20,7 +20,7 @@ from syncref.backoffice.documents import Work
 from syncref.domain.identity import Key
 from syncref.domain.masters import MASTER_BY_NAME
 from syncref.errors import NotFound
-from syncref.server.ingest import now_ms
+from syncref.server.clock import now_ms
 from syncref.server.masters_import import TABLES, lines_of, parse_csv, write_parsed
 from syncref.server.overview import read_role
 from syncref.server.web import Desk, strict

@@ -11,8 +11,9 @@ from syncref.config import ServerConfig
 from syncref.logs import event
 from syncref.server.background import Background
 from syncref.server.changes import Changes
+from syncref.server.clock import now_ms
 from syncref.server.feed import FeedReader
-from syncref.server.ingest import Ingest, now_ms
+from syncref.server.ingest import Ingest
 from syncref.server.peer_routes import PEER_ROUTES
 from syncref.server.peers import PeerCalls, peer_secret
 from syncref.server.reign import Reign

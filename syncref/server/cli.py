@@ -90,7 +90,7 @@ def provision_standby(config_file: Path, primary: str, slot: str) -> None:
 )
 def import_masters(config_file: Path, masters: Path) -> None:
     """Import masters."""
-    from syncref.server.ingest import now_ms
+    from syncref.server.clock import now_ms
     from syncref.server.masters_import import import_folder
     from syncref.server.provision import database_of
     from syncref.store.server_open import IMPORT_TIMEOUT_MS, open_engine
@@ -118,7 +118,7 @@ def settlement(
     """Print the settlement."""
     import msgspec
 
-    from syncref.server.ingest import now_ms
+    from syncref.server.clock import now_ms
     from syncref.server.overview import read_settlement
     from syncref.server.provision import database_of
     from syncref.store.server_open import open_engine, snapshot, transaction

@@ -113,7 +113,7 @@ class EmbeddedPostgres:
         partial.rename(self.data)
 
     def stop(self, *, mode: str = "fast") -> None:
-        """Stop the server, breaking open connections off; mode immediate leaves it to recover at its start."""
+        """Stop the server, breaking open connections off; `immediate` leaves recovery to the next start."""
         if self.running_port() is None:
             return
         _run([str(_binaries() / "pg_ctl"), "stop", "-D", str(self.data), "-m", mode, "-w", "-t", "60"],

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 import zstandard
@@ -21,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from syncref.domain.identity import Term
 from syncref.domain.masters import MASTER_BY_NAME
 from syncref.errors import Busy, NotFound
+from syncref.server.cache import SizedCache
 from syncref.store import server_feed as store
 from syncref.store.server_masters import key_text
 from syncref.store.server_open import snapshot
@@ -88,42 +88,6 @@ class _EncodedChunk(msgspec.Struct, array_like=True, frozen=True):
     rows: msgspec.Raw
 
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class SizedCache(Generic[K, V]):
-    """Keeps what was put last, up to a number of bytes. Safe to share between threads."""
-
-    def __init__(self, *, bytes_max: int = CACHE_BYTES_MAX, entries_max: int = 1000) -> None:
-        self._bytes_max = bytes_max
-        self._entries_max = entries_max
-        self._guard = threading.Lock()
-        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: K) -> V | None:
-        """Return what was put under a key, None when it is not kept."""
-        entry = self._entries.get(key)
-        return None if entry is None else entry[0]
-
-    def put(self, key: K, value: V, size: int) -> None:
-        """Keep a value of about `size` bytes, dropping the oldest ones beyond the bound."""
-        with self._guard:
-            self._bytes -= self._entries.pop(key, (None, 0))[1]
-            self._entries[key] = (value, size)
-            self._bytes += size
-            while self._bytes > self._bytes_max or len(self._entries) > self._entries_max:
-                _, (_, dropped) = self._entries.popitem(last=False)
-                self._bytes -= dropped
-
-    def clear(self) -> None:
-        """Drop everything."""
-        with self._guard:
-            self._entries.clear()
-            self._bytes = 0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """A load chunk's rows and the horizon of the snapshot that they were read in."""
@@ -144,8 +108,8 @@ class FeedReader:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
-        self._pages: SizedCache[Ask, Page] = SizedCache()
-        self._chunks: SizedCache[tuple[str, str | None], Chunk] = SizedCache()
+        self._pages: SizedCache[Ask, Page] = SizedCache(bytes_max=CACHE_BYTES_MAX)
+        self._chunks: SizedCache[tuple[str, str | None], Chunk] = SizedCache(bytes_max=CACHE_BYTES_MAX)
         self._digests: tuple[Term, store.DigestSums] | None = None
         self.generation = 0
 

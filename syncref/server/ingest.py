@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import msgspec
 import psycopg2
-import zstandard
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -31,14 +28,14 @@ from syncref.core.posting import (
     remedy,
     set_aside,
 )
-from syncref.domain.identity import HASH_BYTES, ID_BYTES, Key, Term
+from syncref.domain.identity import ID_BYTES, Key, Term
 from syncref.logs import event
 from syncref.store import server_ingest as store
 from syncref.store.server_open import STANDBY_STATE, sqlstate, translated
 from syncref.store.server_standbys import safe_seq
 from syncref.store.server_term import persist_term, read_term
 from syncref.wire.entry import Entry, Receipt, decode_entry
-from syncref.wire.sync import BATCH_BYTES_MAX, BODY_BYTES_MAX, Ack, Batch, Hello, HelloAnswer
+from syncref.wire.sync import Ack, Batch, Hello, HelloAnswer
 
 TRIES_MAX = 4
 PRODUCTS_CACHED_MAX = 300_000
@@ -50,70 +47,7 @@ _ERRORS = {
         errors.RequestInvalid,
     )
 }  # fmt: skip
-_batches = msgspec.msgpack.Decoder(Batch)
-_hellos = msgspec.msgpack.Decoder(Hello)
-_local = threading.local()
-M = TypeVar("M", Hello, Batch)
 T = TypeVar("T")
-
-
-def decompress(body: bytes, *, bytes_max: int = BODY_BYTES_MAX) -> bytes:
-    """Return a body's bytes. What it claims to hold is checked before anything is decompressed.
-
-    Raises TooLarge and RequestInvalid.
-    """
-    if len(body) > bytes_max:
-        raise errors.TooLarge(f"a body of more than {bytes_max} bytes", where="body")
-    try:
-        size = zstandard.get_frame_parameters(body)
-    except zstandard.ZstdError as error:
-        raise errors.RequestInvalid("the body is not zstandard", where="body") from error
-    if size.content_size in {zstandard.CONTENTSIZE_UNKNOWN, zstandard.CONTENTSIZE_ERROR}:
-        raise errors.RequestInvalid("the zstandard frame doesn't say its size", where="body")
-    if size.content_size > bytes_max or size.window_size > max(bytes_max, 8 << 20):
-        raise errors.TooLarge(f"a body of more than {bytes_max} bytes when decompressed", where="body")
-    decompressor: zstandard.ZstdDecompressor | None = getattr(_local, "decompressor", None)
-    if decompressor is None:
-        decompressor = _local.decompressor = zstandard.ZstdDecompressor()
-    try:
-        data: bytes = decompressor.decompress(body, max_output_size=bytes_max, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise errors.RequestInvalid("the body is damaged zstandard", where="body") from error
-    return data
-
-
-def _decode(body: bytes, decoder: msgspec.msgpack.Decoder[M]) -> M:
-    data = decompress(body)
-    try:
-        return decoder.decode(data)
-    except msgspec.DecodeError as error:
-        raise errors.RequestInvalid(f"the body can't be decoded: {error}", where="body") from error
-
-
-def decode_hello(body: bytes) -> Hello:
-    """Return the handshake in a body. Raises RequestInvalid and TooLarge."""
-    hello = _decode(body, _hellos)
-    _check(len(hello.incarnation) == ID_BYTES, "incarnation", f"expected {ID_BYTES} bytes")
-    _check(len(hello.head_hash) == HASH_BYTES, "head_hash", f"expected {HASH_BYTES} bytes")
-    for name in ("head_seq", "acked", "safe", "cursor_pos"):
-        _check(0 <= getattr(hello, name) < 1 << 63, name, "expected 0 or more, in 63 bits")
-    return hello
-
-
-def decode_batch(body: bytes) -> Batch:
-    """Return the batch in a body. Raises RequestInvalid and TooLarge."""
-    batch = _decode(body, _batches)
-    _check(len(batch.incarnation) == ID_BYTES, "incarnation", f"expected {ID_BYTES} bytes")
-    _check(len(batch.prev_hash) == HASH_BYTES, "prev_hash", f"expected {HASH_BYTES} bytes")
-    _check(0 < batch.first_seq < 1 << 62, "first_seq", "expected 1 or more, in 62 bits")
-    if sum(map(len, batch.payloads)) > BATCH_BYTES_MAX:
-        raise errors.TooLarge(f"a batch of more than {BATCH_BYTES_MAX} bytes", where="payloads")
-    return batch
-
-
-def _check(good: bool, where: str, message: str) -> None:
-    if not good:
-        raise errors.RequestInvalid(f"{where}: {message}", where=where)
 
 
 @dataclass(slots=True)
@@ -351,8 +285,3 @@ def _constraint(error: BaseException) -> str | None:
     original = getattr(error, "orig", None) or error
     name: str | None = getattr(getattr(original, "diag", None), "constraint_name", None)
     return name
-
-
-def now_ms() -> int:
-    """Return the server's wall clock in epoch milliseconds."""
-    return time.time_ns() // 1_000_000

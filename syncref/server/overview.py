@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 from sqlalchemy import Connection, text
 
 from syncref.core.failover import Role
 from syncref.core.settlement import add, settle
+from syncref.server.clock import now_ms
 from syncref.store.server_settlement import read_days
 from syncref.store.server_term import read_term
 
@@ -84,9 +83,9 @@ def read_role(connection: Connection) -> str:
 
 def read_status(connection: Connection, *, till: str | None, lag_alarm_ms: int) -> ServerStatus:
     """Return the status; with `till`, of other tills nothing is told."""
-    now_ms = time.time_ns() // 1_000_000
+    at_ms = now_ms()
     row = read_term(connection)
-    lag = max(0, connection.execute(_LAG, {"now_ms": now_ms}).scalar_one())
+    lag = max(0, connection.execute(_LAG, {"now_ms": at_ms}).scalar_one())
     oldest = connection.execute(_OLDEST).scalar_one()
     counts = connection.execute(_COUNTS).one()
     alarms = []
@@ -117,7 +116,7 @@ def read_status(connection: Connection, *, till: str | None, lag_alarm_ms: int) 
         asides_open=counts.asides,
         stock_behind_entries=counts.stock_behind,
         alarms=alarms,
-        at_ms=now_ms,
+        at_ms=at_ms,
     )
 
 

@@ -14,8 +14,8 @@ from syncref.auth import Identity
 from syncref.config import NAME_PATTERN
 from syncref.domain.identity import ID_BYTES, Term
 from syncref.errors import ConfigInvalid
+from syncref.server.clock import now_ms
 from syncref.server.embedded import embedded
-from syncref.server.ingest import now_ms
 from syncref.store.server_identity import ensure_token_key, put_identities
 from syncref.store.server_open import create_database, create_schema, transaction
 from syncref.store.server_term import persist_term, read_term

@@ -14,8 +14,9 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from syncref.errors import Busy, Forbidden, RequestInvalid, StaleTerm
+from syncref.server.bodies import decode_batch, decode_hello
 from syncref.server.feed import Ask, Page, compress, encode_page, now_ms
-from syncref.server.ingest import decode_batch, decode_hello, greet
+from syncref.server.ingest import greet
 from syncref.server.overview import (
     ServerStatus,
     SettlementRow,

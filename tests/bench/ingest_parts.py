@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,10 +24,10 @@ import zstandard
 
 from syncref.domain.identity import Key, chain_hash, genesis_hash
 from syncref.domain.money import line_amount, tax_included
-from syncref.server.embedded import EmbeddedPostgres
 from syncref.store.server_open import create_database
 from syncref.wire.entry import Line, Payment, Receipt, encode_entry
 from syncref.wire.sync import CONTENT_TYPE, Ack, Batch, Hello, HelloAnswer
+from tests.postgres import running_postgres
 
 TILLS = 10
 SALES_PER_TILL = 5_000
@@ -91,18 +90,16 @@ def _sale(draw: random.Random, till: int, counter: int) -> Receipt:
 @contextmanager
 def running_server(workers: int = 2) -> Iterator[Server]:
     """Run PostgreSQL with its default durability, and `syncref server` on it, provisioned with products."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-ingest-"))
-    folder.chmod(0o711)
-    postgres = EmbeddedPostgres(folder=folder / "pg", settings={})
-    postgres.start()
-    try:
+    with running_postgres() as postgres, tempfile.TemporaryDirectory(prefix="bench-ingest-") as name:
+        folder = Path(name)
         create_database(postgres.dsn("postgres"), "bench")
         dsn = postgres.dsn("bench")
         config = folder / "server.toml"
         port = _free_port()
         config.write_text(f'[server]\ndatabase = "{dsn}"\nlisten = "127.0.0.1:{port}"\nworkers = {workers}\n')
         _provision(folder, config)
-        with psycopg2.connect(_plain(dsn)) as connection, connection.cursor() as cursor:
+        connection = psycopg2.connect(_plain(dsn))
+        with connection, connection.cursor() as cursor:
             cursor.execute("SELECT cluster FROM term")
             cluster = cursor.fetchone()[0]  # type: ignore[index]
         connection.close()
@@ -114,9 +111,6 @@ def running_server(workers: int = 2) -> Iterator[Server]:
         finally:
             process.terminate()
             process.wait(30)
-    finally:
-        postgres.stop()
-        shutil.rmtree(folder)
 
 
 def _provision(folder: Path, config: Path) -> None:

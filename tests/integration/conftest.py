@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
 
 from syncref.server.embedded import EmbeddedPostgres
+from tests.postgres import running_postgres
 
 _numbers = itertools.count(1)
 
@@ -20,14 +18,8 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[EmbeddedPostgres]:
     """Yield a running PostgreSQL without fsync: tests lose nothing by a power cut."""
-    folder = Path(tempfile.mkdtemp(prefix="syncref-test-pg-"))
-    folder.chmod(0o711)  # run by root, PostgreSQL is another account and has to get through
-    settings = {"fsync": "off", "shared_buffers": "64MB", "max_wal_size": "256MB"}
-    server = EmbeddedPostgres(folder=folder / "pg", settings=settings)
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
+    with running_postgres(fsync="off", shared_buffers="64MB", max_wal_size="256MB") as server:
+        yield server
 
 
 def new_database(cluster: EmbeddedPostgres) -> str:

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from syncref.errors import Busy
-from syncref.server.ingest import Ingest, now_ms
+from syncref.server.clock import now_ms
+from syncref.server.ingest import Ingest
 from syncref.store.server_open import open_engine
 from syncref.wire.sync import Ack
 from tests.integration.server.shop import Shop
