@@ -305,7 +305,8 @@ def test_a_sync_by_hand_works_when_the_till_does_not_sync_by_itself(
         shop.sell(3)
         assert shop.state().acked == 0
         answer = shop.till.sync.run_now("up")
-        assert (answer.ok, answer.down, shop.state().acked) == (True, None, 4)
+        assert (answer.ok, answer.down, answer.up and answer.up.acked) == (True, None, 4)
+        shop.until(lambda: shop.state().acked == 4, "what was acked stored")
         server.office.put("price", "P001", "STD", 0, 77)
         answer = shop.till.sync.run_now("down")
         assert answer.ok
