@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from chaos.fleet.simulated.cli import simulate
+from chaos.fleet.simulated.cli import explore, simulate
 from rehearsal.options import SCENARIOS, Options, scenario_names, scenario_path
 
 COULD_NOT_RUN = 30
@@ -140,6 +140,7 @@ def unknown_scenario(name: str) -> str:
 
 
 tillproof.add_command(simulate)
+tillproof.add_command(explore)
 
 
 def main() -> None:

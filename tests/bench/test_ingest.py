@@ -15,7 +15,7 @@ from tests.bench.ingest_parts import (
     running_server,
 )
 
-ROUNDS = 3
+ROUNDS = 5
 SEED = 20250301
 
 

@@ -63,9 +63,10 @@ def _between(world: Up, index: int) -> Iterator[Next]:
     waiting = server.failover.role in (Role.STARTING, Role.FENCED) and server.standby_of < 0
     none_live = not any(s.alive and s.open for s in world.servers)
     highest = all(book(server.log).term.n >= book(s.log).term.n for s in world.servers)
-    if waiting and none_live and highest:
+    if waiting and none_live and (highest or world.budget.confirmations):
+        before = world if highest else _spend(world, "confirmations")
         confirmed = failover.OperatorConfirmed(fresh_id=_fresh(world))
-        yield Next(f"{name} is confirmed", lead(world, index, confirmed))
+        yield Next(f"{name} is confirmed", lead(before, index, confirmed), not highest)
 
 
 def _fresh(world: Up) -> bytes:

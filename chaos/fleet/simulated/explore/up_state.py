@@ -69,6 +69,7 @@ class Budget(NamedTuple):
     server_kills: int = 0
     restores: int = 0
     rollbacks: int = 0
+    confirmations: int = 0  # of a server that is not of the highest term
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
