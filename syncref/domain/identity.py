@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b32encode
 from dataclasses import dataclass
+from functools import lru_cache
 
 HASH_BYTES = 32
 ID_BYTES = 16
@@ -61,6 +62,7 @@ def chain_hash(previous: bytes, payload: bytes) -> bytes:
     return hashlib.sha256(previous + payload).digest()
 
 
+@lru_cache(maxsize=4096)
 def short_number(incarnation: bytes) -> str:
     """Return the five characters by which an incarnation is known on paper (its first 25 bits, base 32)."""
     return b32encode(incarnation[:5]).decode()[:5]

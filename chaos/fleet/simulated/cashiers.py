@@ -30,6 +30,7 @@ class Cashiers:
         self.world = world
         self.days: dict[int, int] = {}
         self.extra = 1_000_000
+        self.sold: list[Asked] = []
 
     def act(self, action: Action) -> bool:
         """Do what an action asks of a cashier; return whether it was one."""
@@ -78,11 +79,7 @@ class Cashiers:
 
     def _on_receipt(self, action: Action) -> None:
         """Do something with a receipt that was told to somebody before."""
-        known = [
-            asked
-            for asked in self.world.history.operations.values()
-            if asked.state == "ok" and asked.operation.kind == "sale"
-        ]
+        known = self.sold
         if action.kind in ("repeat", "edited"):
             known = [asked for asked in known if asked.node == action.who]
         if not known:
@@ -154,6 +151,8 @@ class Cashiers:
             return
         asked.state = "ok" if told.ok else "fail"
         asked.told = told
+        if told.ok and asked.operation.kind == "sale":
+            self.sold.append(asked)
 
     def waiting(self) -> list[bytes]:
         """Return the operations that were not answered yet."""

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple
+
+import msgspec
 
 from chaos.fleet.simulated.disk import Record
 from chaos.fleet.simulated.master_rows import KEY_LENGTH, row_digest
@@ -60,6 +63,11 @@ class Journal:
     folded: int = 0
 
 
+@lru_cache(maxsize=10_000)
+def _text(key: Row) -> str:
+    return json.dumps(key)
+
+
 class ServerStore:
     """The fold of a server's log. `records` are its durable transactions, `timeline` as PostgreSQL counts."""
 
@@ -83,6 +91,7 @@ class ServerStore:
         self.operations: dict[bytes, tuple[bytes, tuple[tuple[str, Row, int], ...]]] = {}
         self.next_xid = 1
         self.last_xid = 0
+        self.pages: dict[tuple[object, ...], FeedPage] = {}
         self.travelling: dict[tuple[str, Row], FeedRow] = {}
         self.floor = 0
         self.begun: set[int] = set()
@@ -255,13 +264,27 @@ class ServerStore:
         urgent_pos: int,
         key: Key,
     ) -> FeedPage:
-        """Answer a feed request from one snapshot: this instant."""
+        """Answer a feed request from one snapshot: this instant. The same page serves all tills."""
+        place = (pos, scan_to, after, urgent_pos, len(self.records), self.horizon())
+        made = self.pages.get(place)
+        if made is None:
+            if len(self.pages) > 100:
+                self.pages.clear()
+            made = self.pages[place] = self._make_page(pos, scan_to, after, urgent_pos)
+        folded = self.journals[key].folded if key in self.journals else 0
+        return msgspec.structs.replace(made, stock_seq=folded) if folded else made
+
+    def _make_page(
+        self, pos: int, scan_to: int | None, after: tuple[str, str] | None, urgent_pos: int
+    ) -> FeedPage:
         horizon = self.horizon()
-        found = sorted(
-            (table, json.dumps(row_key), row_key)
-            for (table, row_key), xid in self.change_xid.items()
-            if xid >= pos and (scan_to is None or xid < scan_to)
-        )
+        found: list[tuple[str, str, Row]] = []
+        if self.changed_since(pos):
+            found = sorted(
+                (table, _text(row_key), row_key)
+                for (table, row_key), xid in self.change_xid.items()
+                if xid >= pos and (scan_to is None or xid < scan_to)
+            )
         if after is not None:
             found = [item for item in found if item[:2] > after]
         shown = found[: self.page_rows]
@@ -278,7 +301,6 @@ class ServerStore:
             rows=tuple(self.feed_row(table, row_key) for table, _, row_key in shown),
             urgent=self._urgent_rows(urgent_pos),
             digests=tuple(sorted(self.digests.items())) if last else (),
-            stock_seq=self.journals[key].folded if key in self.journals else 0,
             urgent_pos=horizon,
             tombstone_floor=self.floor,
         )
@@ -309,7 +331,7 @@ class ServerStore:
 
     def chunk(self, *, table: str, after: str | None, start_pos: int | None) -> LoadChunk:
         """Return a chunk of a table's live rows in key order."""
-        keys = sorted((json.dumps(key), key) for key, (row, _) in self.tables.get(table, {}).items() if row)
+        keys = sorted((_text(key), key) for key, (row, _) in self.tables.get(table, {}).items() if row)
         rest = [item for item in keys if after is None or item[0] > after]
         shown = rest[: self.page_rows]
         return LoadChunk(

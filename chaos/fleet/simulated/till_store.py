@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from chaos.fleet.simulated.disk import Disk
@@ -295,11 +296,14 @@ class TillStore:
 
     def _do_apply(self, effect: Apply) -> None:
         self.generation += 1
-        self._do_stage(effect.run, effect.rows)
+        rows: Iterable[FeedRow] = effect.rows
+        if effect.run.pages:
+            self._do_stage(effect.run, effect.rows)
+            rows = self.stage.values()
         self._new_term(effect.run.term)
         for table in effect.run.replace:
             self.masters.clear(table)
-        for row in self.stage.values():
+        for row in rows:
             self.masters.put(row)
         self._do_drop()
         self._do_cursor(effect)
