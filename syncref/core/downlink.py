@@ -123,8 +123,10 @@ def _page(state: DownlinkState, event: PageArrived, options: DownlinkOptions) ->
     wrong = distrust(state.term, term)
     if wrong is not None:
         return _elsewhere(state, event.draw, options, alarm=Alarm(code=wrong[0], detail=wrong[1]))
-    met: tuple[DownlinkEffect, ...] = () if term == state.term else (TermMet(term=term),)
-    state = replace(state, term=term)
+    met: tuple[DownlinkEffect, ...] = ()
+    if term != state.term:
+        met = (TermMet(term=term),)
+        state = replace(state, term=term)
     if state.run is not None and state.run.term != term:
         asked = _ask(replace(state, run=None), options)
         return Step(asked.state, (*met, DropStage(), *asked.effects))
@@ -254,8 +256,10 @@ def _chunk(state: DownlinkState, event: ChunkArrived, options: DownlinkOptions) 
     wrong = distrust(state.term, term)
     if wrong is not None:
         return _elsewhere(state, event.draw, options, alarm=Alarm(code=wrong[0], detail=wrong[1]))
-    met: tuple[DownlinkEffect, ...] = () if term == state.term else (TermMet(term=term),)
-    state = replace(state, term=term)
+    met: tuple[DownlinkEffect, ...] = ()
+    if term != state.term:
+        met = (TermMet(term=term),)
+        state = replace(state, term=term)
     if loading.term is not None and loading.term != term:
         asked = _ask(_restarted(state, options), options)
         return Step(asked.state, (*met, DropStage(), *asked.effects))

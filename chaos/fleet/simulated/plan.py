@@ -125,7 +125,7 @@ PROFILES: dict[str, Profile] = {
         products=50,
         page_rows=1000,
         keepalive_ms=30_000,
-        wait_ms=20_000,
+        wait_ms=60_000,
         fold_ms=300_000,
         sample_ms=5_000,
     ),

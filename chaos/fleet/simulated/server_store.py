@@ -8,7 +8,7 @@ begins to write and becomes visible when it commits.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from chaos.fleet.simulated.disk import Record
 from chaos.fleet.simulated.master_rows import KEY_LENGTH, row_digest
 from syncref.core.ingest import JournalRow, Plan, new_row
 from syncref.core.posting import AsideRow, ReceiptRow
+from syncref.core.step import replace
 from syncref.domain.identity import Key, Mark, Term
 from syncref.domain.masters import DIGEST_MODULUS, Row
 from syncref.wire.entry import DayClosed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from chaos.fleet.simulated.disk import Disk
@@ -15,6 +15,7 @@ from chaos.fleet.simulated.uploader import Uploader
 from syncref.core import journal
 from syncref.core import journal_messages as said
 from syncref.core.selling import Basket, Return
+from syncref.core.step import replace
 from syncref.domain.identity import Key, Mark, Term
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from chaos.fleet.simulated.disk import Disk
 from chaos.fleet.simulated.master_rows import MasterRows
 from syncref.core.downlink_messages import Apply, ApplyUrgent, DownlinkState, Loading, Run, StoreChunk
 from syncref.core.journal_messages import Commit, DayTotals, JournalState, Mode, Prior
 from syncref.core.selling import Offer, Original, PriceRow
+from syncref.core.step import replace
 from syncref.core.uplink_messages import PersistProgress, UplinkState
 from syncref.domain.identity import Cursor, Key, Mark, Term, chain_hash, genesis_hash
 from syncref.wire.entry import Continued, Entry, Payment, RateTotal, Receipt, encode_entry
