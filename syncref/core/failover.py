@@ -31,12 +31,16 @@ class FailoverState:
     """`term` is the database's term row; `highest_seen` the highest n reported by anyone.
 
     `fencing`: the fence is being persisted, for the sake of this term number. `new`: the term being opened.
+    `rank` of `ranks` servers: a server opens only term numbers of its own rank, so that two that can't hear
+    each other never open the same one.
     """
 
     role: Role = Role.STARTING
     term: Term
     timeline: int
     peers: int = 0
+    rank: int = 0
+    ranks: int = 1
     highest_seen: int = 0
     fenced_by: int = 0
     fencing: bool = False
@@ -59,10 +63,11 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerAnswered:
-    """A peer told its role and the highest term number it knows."""
+    """A peer told its role and the highest term number it knows; `term_id` of that term, if it is its own."""
 
     role: Role
     term_n: int
+    term_id: bytes = b""
     fresh_id: bytes = b""
 
 
@@ -119,6 +124,7 @@ class FenceAsked:
     """A promoted peer asks this server to take no more writes, for the sake of its term."""
 
     term_n: int
+    term_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +237,7 @@ def _confirmed(state: FailoverState) -> FailoverStep:
 
 def _open_term(state: FailoverState, fresh_id: bytes) -> FailoverStep:
     number = max(state.highest_seen, state.term.n) + 1
+    number += (state.rank - number) % state.ranks
     term = Term(cluster=state.term.cluster, n=number, id=fresh_id)
     after = replace(state, role=Role.PROMOTING, new=term, highest_seen=number)
     return Step(after, (PersistTerm(term=term, timeline=state.timeline),))
@@ -238,6 +245,8 @@ def _open_term(state: FailoverState, fresh_id: bytes) -> FailoverStep:
 
 def _peer_answered(state: FailoverState, event: PeerAnswered) -> FailoverStep:
     seen = _seen(state, event.term_n)
+    if _is_twin(state, event.term_n, event.term_id):
+        return _fence(seen, event.term_n + 1)
     if event.term_n > state.term.n and state.role in (Role.STARTING, Role.LIVE):
         return _fence(seen, event.term_n)
     if event.role is Role.LIVE and state.role is Role.STARTING and event.term_n >= state.term.n:
@@ -307,6 +316,8 @@ def _term_persisted(state: FailoverState, event: TermPersisted) -> FailoverStep:
 
 def _fence_asked(state: FailoverState, event: FenceAsked) -> FailoverStep:
     seen = _seen(state, event.term_n)
+    if _is_twin(state, event.term_n, event.term_id):
+        return _fence(replace(seen, answer_fence=True), event.term_n + 1)
     if event.term_n <= state.term.n:
         return Step(seen, (Alarm(code="fence_refused", detail=f"by term {event.term_n}"),))
     if state.role is Role.FENCED and not state.fencing:
@@ -326,6 +337,12 @@ def _fence_persisted(state: FailoverState, event: FencePersisted) -> FailoverSte
     if state.answer_fence:
         effects = (AnswerFence(), *effects)
     return Step(replace(state, fencing=False, answer_fence=False), effects)
+
+
+def _is_twin(state: FailoverState, term_n: int, term_id: bytes) -> bool:
+    """Return whether two servers opened one term number apart from each other: both must stop."""
+    live = state.role in (Role.LIVE, Role.STARTING)
+    return live and term_n == state.term.n and term_id not in (b"", state.term.id)
 
 
 def _seen(state: FailoverState, term_n: int) -> FailoverState:

@@ -52,7 +52,7 @@ def test_a_term_that_counts_on_from_the_servers_own_is_found() -> None:
     real = failover._open_term
 
     def forgetful(state: failover.FailoverState, fresh_id: bytes) -> failover.FailoverStep:
-        return real(replace(state, highest_seen=0), fresh_id)
+        return real(replace(state, highest_seen=0, ranks=1), fresh_id)
 
     model = UpModel("own + 1", Budget(promotions=1, server_kills=2, confirmations=1))
     with patch.object(failover, "_open_term", forgetful):

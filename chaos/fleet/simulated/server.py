@@ -14,7 +14,7 @@ from chaos.fleet.simulated.server_store import ServerStore, SqlError
 from syncref.core import failover
 from syncref.core.failover import FailoverState, Role
 from syncref.core.ingest import ServerView
-from syncref.domain.identity import Key
+from syncref.domain.identity import Key, Term
 from syncref.domain.masters import Row
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class ServerNode(Node):
         self.lag_ms = 5
         self.replication_stopped_ms: int | None = None
         self.fence = 0
+        self.rank = 1
         self.highest_told = 0  # the highest term that an operator told it when restoring
         self.open = False
         self.failover = FailoverState(term=store.term, timeline=1)
@@ -66,6 +67,8 @@ class ServerNode(Node):
             term=self.store.term,
             timeline=self.store.term_timeline,
             peers=1,
+            rank=self.rank,
+            ranks=2,
             highest_seen=self.highest_told,
         )
         self.note(f"starts on timeline {self.store.timeline}, term {self.store.term.n}")
@@ -201,6 +204,10 @@ class ServerNode(Node):
                 self.world.peer_ask(self, peer, "peer", self.store.term.n, self._peer_answered)
         self.world.loop.after(1000, self._ask_peers, boot)
 
+    def _fence_answered(self, answer: Any) -> None:
+        role, term_n, term_id = answer
+        self.guarded(failover.PeerAnswered(role=role, term_n=term_n, term_id=term_id))
+
     def _peer_answered(self, answer: Any) -> None:
         role, term_n = answer
         self.guarded(
@@ -212,7 +219,7 @@ class ServerNode(Node):
             return
         for peer in self.world.servers:
             if peer is not self and peer.standby_of is not self and peer.fence < self.store.term.n:
-                self.world.peer_ask(self, peer, "fence", self.store.term.n, _nothing)
+                self.world.peer_ask(self, peer, "fence", self.store.term, self._fence_answered)
                 self.world.loop.after(2000, self._fence_peers, boot)
 
     def guarded(self, event: failover.FailoverEvent) -> None:
@@ -227,10 +234,10 @@ class ServerNode(Node):
         self.lead(failover.PeerAsked(term_n=term_n))
         respond((self.failover.role, max(self.store.term.n, self.fence)))
 
-    def _on_fence(self, term_n: int, respond: Respond, lost: Lost) -> None:
-        self.lead(failover.FenceAsked(term_n=term_n))
+    def _on_fence(self, term: Term, respond: Respond, lost: Lost) -> None:
+        self.lead(failover.FenceAsked(term_n=term.n, term_id=term.id))
         if self.failover.role is Role.FENCED:
-            respond(True)
+            respond((Role.FENCED, self.store.term.n, self.store.term.id))
         else:
             lost()
 
@@ -238,7 +245,3 @@ class ServerNode(Node):
         """Return what a transaction sees of term and role."""
         store = self.store
         return ServerView(term=store.term, live=self.open, timeline_ok=store.term_timeline == store.timeline)
-
-
-def _nothing(answer: object) -> None:
-    """Take an answer that nobody waits for."""

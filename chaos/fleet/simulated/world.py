@@ -79,6 +79,7 @@ class World:
         standby = ServerNode(self, "server B", store.fork_off())
         standby.standby_of = live
         self.servers = [live, standby]
+        standby.rank = 0
         for one, other in ((0, 1), (1, 0)):
             self.peers[(one, other)] = Link(self.loop, self.draw, self.servers[one], self.servers[other])
         self.clerks.connect()

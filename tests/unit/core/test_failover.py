@@ -187,6 +187,32 @@ def test_a_higher_term_reported_during_promotion_fences_instead_of_opening() -> 
     assert OpenWrites() not in effects
 
 
+def test_servers_open_term_numbers_of_their_own_rank_only() -> None:
+    """So two that are cut off from each other never open the same one."""
+    opened = []
+    for rank in (0, 1):
+        ranked = replace(STANDBY, rank=rank, ranks=2)
+        state, _ = play(
+            ranked, PromoteAsked(fresh_id=b"n"), DatabasePromoted(timeline=2, term=ONE), TermPersisted()
+        )
+        opened.append(state.term.n)
+    assert opened == [2, 3]
+
+
+def test_two_servers_of_one_term_number_both_stop() -> None:
+    """Which of them goes on is the operator's to say, under a new term."""
+    for event in (
+        FenceAsked(term_n=1, term_id=b"twin"),
+        PeerAnswered(role=Role.LIVE, term_n=1, term_id=b"twin"),
+    ):
+        state, effects = play(LIVE, event)
+        assert state.role is Role.FENCED
+        assert PersistFence(by=2) in effects
+    confirmed, _ = play(state, FencePersisted(), OperatorConfirmed(fresh_id=b"2"), TermPersisted())
+    assert (confirmed.role, confirmed.term.n) == (Role.LIVE, 2)
+    assert play(LIVE, FenceAsked(term_n=1, term_id=ONE.id))[0].role is Role.LIVE
+
+
 @pytest.mark.parametrize("role", [Role.LIVE, Role.STARTING])
 def test_a_till_that_met_a_newer_term_stops_a_live_server(role: Role) -> None:
     """A starting one only remembers it."""

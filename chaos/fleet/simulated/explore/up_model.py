@@ -62,8 +62,8 @@ class UpModel:
             key=key, head=mark_of(paper), business_date="2026-01-01", mode=said.Mode.SELLING
         )
         fresh = UplinkState(key=key, head=ledger.head, anchor=ledger.head)
-        core = FailoverState(role=Role.LIVE, term=FIRST_TERM, timeline=1, peers=1, highest_seen=1)
-        standby = replace(core, role=Role.STANDBY)
+        core = FailoverState(role=Role.LIVE, term=FIRST_TERM, timeline=1, peers=1, highest_seen=1, rank=1, ranks=2)
+        standby = replace(core, role=Role.STANDBY, rank=0)
         return Up(
             papers=(paper,),
             term=None,

@@ -119,6 +119,8 @@ def _started(world: Up, index: int) -> Up:
         term=held.term,
         timeline=held.timeline,
         peers=1,
+        rank=1 - index,
+        ranks=2,
         highest_seen=server.failover.highest_seen if server.failover.new is not None else 0,
     )
     world = placed(world, index, server._replace(alive=True, failover=core))
@@ -141,7 +143,14 @@ def _restored(world: Up, index: int) -> Up:
     rolled = tuple(op for op in gone if not _on_till(world, op))
     world = replace(world, timelines=timeline, lost=(*world.lost, *rolled))
     held = book(log)
-    core = FailoverState(term=held.term, timeline=held.timeline, peers=1, highest_seen=highest)
+    core = FailoverState(
+        term=held.term,
+        timeline=held.timeline,
+        peers=1,
+        rank=1 - index,
+        ranks=2,
+        highest_seen=highest,
+    )
     restored = server._replace(log=log, timeline=timeline, failover=core, open=False, sessions=())
     world = placed(world, index, restored)
     for other, standby in enumerate(world.servers):

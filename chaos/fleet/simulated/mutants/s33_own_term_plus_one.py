@@ -13,8 +13,8 @@ _open_term = failover._open_term
 
 
 def open_term(state: FailoverState, fresh_id: bytes) -> FailoverStep:
-    """Forget what was reported."""
-    return _open_term(replace(state, highest_seen=0), fresh_id)
+    """Forget what was reported, and whose numbers are whose."""
+    return _open_term(replace(state, highest_seen=0, ranks=1), fresh_id)
 
 
 MUTANT = Mutant(
