@@ -42,6 +42,7 @@ class ServerConfig:
     """[server]. Without `database`, an embedded PostgreSQL below `data_dir` is started and used.
 
     `peers` are the base URLs of the shop's other sync servers, which share the secret in `peer_secret_file`.
+    `metrics_token_file` holds what a monitor must show to read /metrics; without it only this machine may.
     """
 
     listen: str
@@ -55,6 +56,7 @@ class ServerConfig:
     feed_lag_alarm_ms: int = 10_000
     change_retention_days: int = 90
     token_ttl_s: int = 900
+    metrics_token_file: Path | None = None
 
     @property
     def address(self) -> Address:
@@ -70,6 +72,7 @@ class BackofficeConfig:
     database: str | None = None
     data_dir: Path | None = None
     token_ttl_s: int = 900
+    metrics_token_file: Path | None = None
 
     @property
     def address(self) -> Address:
@@ -86,6 +89,7 @@ class TillConfig:
     listen: str
     servers: tuple[str, ...]
     credential_file: Path
+    metrics_token_file: Path | None = None
 
     @property
     def address(self) -> Address:
