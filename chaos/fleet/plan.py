@@ -16,7 +16,7 @@ NO_CAPS = Caps()
 class NodePlan:
     """One long-running process.
 
-    `env` is added to the lab's own environment. `health_url` is http://, tcp:// or postgresql://; None: healthy
+    `env` is added to the lab's own environment. `health_url` is http://, https://, tcp:// or postgresql://; None: healthy
     as soon as it runs. `account` is a user name to run as when the lab is root. `stop_signal` asks for a
     graceful end.
     """

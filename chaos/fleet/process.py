@@ -52,6 +52,7 @@ from chaos.proxy.client import ProxyClient
 from chaos.proxy.engine import Choice, choose
 
 HOST = "127.0.0.1"
+CA_VARIABLE = "SSL_CERT_FILE"
 PROXY = "proxy"
 POSTGRES = "postgres"
 
@@ -89,6 +90,8 @@ class ProcessFleet:
         self._databases: set[tuple[str, str]] = set()
         self._links: dict[tuple[str, str], Link] = {}
         self._client: ProxyClient | None = None
+        self._scheme = "http"
+        self._believed_before: str | None = None
         self._lock = threading.RLock()
 
     # places
@@ -109,8 +112,8 @@ class ProcessFleet:
         return f"{HOST}:{self.port(node)}"
 
     def url(self, node: str) -> str:
-        """Return the http:// address of a node itself, beside any link."""
-        return f"http://{self.address(node)}"
+        """Return the base URL of a node itself, beside any link: https:// once `trust` was called."""
+        return f"{self._scheme}://{self.address(node)}"
 
     def log(self, node: str) -> Path:
         """Return a node's log file."""
@@ -127,6 +130,16 @@ class ProcessFleet:
         return folder
 
     # staging
+
+    def trust(self, ca_file: Path) -> None:
+        """From now on the system under test is spoken to by TLS, and known by this authority.
+
+        OpenSSL's own variable tells it to the lab's requests and to every child process, until `close`.
+        """
+        if self._scheme == "http":
+            self._believed_before = os.environ.get(CA_VARIABLE)
+        self._scheme = "https"
+        os.environ[CA_VARIABLE] = str(ca_file)
 
     def start_postgres(
         self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
@@ -178,7 +191,7 @@ class ProcessFleet:
                 listen = self.address(f"link {name}")
                 self.proxy.create(name, listen=listen, upstream=self.address(server))
                 self._links[till, server] = Link(
-                    till=till, server=server, url=f"http://{listen}", name=name, client=self.proxy
+                    till=till, server=server, url=f"{self._scheme}://{listen}", name=name, client=self.proxy
                 )
             return self._links[till, server]
 
@@ -308,6 +321,11 @@ class ProcessFleet:
         self._ports.close()
         if not self._warden.close() or self.work.exists():
             rundir.clean(self.work)
+        if self._scheme == "https":
+            self._scheme = "http"
+            os.environ.pop(CA_VARIABLE, None)
+            if self._believed_before is not None:
+                os.environ[CA_VARIABLE] = self._believed_before
 
     def __enter__(self) -> Self:
         return self
