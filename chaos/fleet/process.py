@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,8 @@ from chaos.caps.base import Capper, Counters
 from chaos.caps.detect import detect
 from chaos.errors import CannotRun, ChaosError, NodeUnknown, StepFailed
 from chaos.fleet import postgres, rundir, smalldisk
+from chaos.fleet.base import POSTGRES, PROXY
+from chaos.fleet.belief import Belief
 from chaos.fleet.health import healthy, plain_dsn
 from chaos.fleet.links import Link
 from chaos.fleet.node import Ending, Node, State
@@ -52,9 +55,6 @@ from chaos.proxy.client import ProxyClient
 from chaos.proxy.engine import Choice, choose
 
 HOST = "127.0.0.1"
-CA_VARIABLE = "SSL_CERT_FILE"
-PROXY = "proxy"
-POSTGRES = "postgres"
 
 
 class ProcessFleet:
@@ -64,6 +64,7 @@ class ProcessFleet:
     """
 
     kind = "process"
+    python = sys.executable
 
     def __init__(
         self, *, run_dir: Path, seed: int = 0, engine: Choice = "auto", capper: Capper | None = None
@@ -90,9 +91,13 @@ class ProcessFleet:
         self._databases: set[tuple[str, str]] = set()
         self._links: dict[tuple[str, str], Link] = {}
         self._client: ProxyClient | None = None
-        self._scheme = "http"
-        self._believed_before: str | None = None
+        self._belief = Belief()
         self._lock = threading.RLock()
+
+    @property
+    def python_env(self) -> Mapping[str, str]:
+        """Return what lets child processes find our packages."""
+        return {"PYTHONPATH": python_path()}
 
     # places
 
@@ -111,9 +116,13 @@ class ProcessFleet:
         """Return host:port where a node is to listen."""
         return f"{HOST}:{self.port(node)}"
 
+    def peer(self, node: str) -> str:
+        """Return host:port where other nodes find a node: here, where it listens."""
+        return self.address(node)
+
     def url(self, node: str) -> str:
         """Return the base URL of a node itself, beside any link: https:// once `trust` was called."""
-        return f"{self._scheme}://{self.address(node)}"
+        return f"{self._belief.scheme}://{self.address(node)}"
 
     def log(self, node: str) -> Path:
         """Return a node's log file."""
@@ -132,14 +141,8 @@ class ProcessFleet:
     # staging
 
     def trust(self, ca_file: Path) -> None:
-        """From now on the system under test is spoken to by TLS, and known by this authority.
-
-        OpenSSL's own variable tells it to the lab's requests and to every child process, until `close`.
-        """
-        if self._scheme == "http":
-            self._believed_before = os.environ.get(CA_VARIABLE)
-        self._scheme = "https"
-        os.environ[CA_VARIABLE] = str(ca_file)
+        """From now on the system under test is spoken to by TLS, and known by this authority, until `close`."""
+        self._belief.trust(ca_file)
 
     def start_postgres(
         self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
@@ -163,6 +166,10 @@ class ProcessFleet:
                         cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
                 self._databases.add((node, database))
         return cluster.dsn(database)
+
+    def peer_dsn(self, database: str, *, node: str = POSTGRES) -> str:
+        """Return the URL of a database as nodes reach it: here, as the lab does."""
+        return self.dsn(database, node=node)
 
     def start_proxy(self) -> None:
         """Start the proxy server that links run through."""
@@ -191,7 +198,7 @@ class ProcessFleet:
                 listen = self.address(f"link {name}")
                 self.proxy.create(name, listen=listen, upstream=self.address(server))
                 self._links[till, server] = Link(
-                    till=till, server=server, url=f"{self._scheme}://{listen}", name=name, client=self.proxy
+                    till=till, server=server, url=f"{self._belief.scheme}://{listen}", name=name, client=self.proxy
                 )
             return self._links[till, server]
 
@@ -321,11 +328,7 @@ class ProcessFleet:
         self._ports.close()
         if not self._warden.close() or self.work.exists():
             rundir.clean(self.work)
-        if self._scheme == "https":
-            self._scheme = "http"
-            os.environ.pop(CA_VARIABLE, None)
-            if self._believed_before is not None:
-                os.environ[CA_VARIABLE] = self._believed_before
+        self._belief.forget()
 
     def __enter__(self) -> Self:
         return self
