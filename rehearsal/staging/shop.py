@@ -161,8 +161,13 @@ def _tills(
 
 
 def _provision(fleet: ProcessFleet, till: str) -> None:
-    config = fleet.dir(till) / "till.toml"
-    fleet.run_step(_step(f"provision-{till}", "provision", "till", "--config", str(config)))
+    fleet.run_step(provision_step(fleet, till))
+
+
+def provision_step(fleet: ProcessFleet, till: str, *, cluster: str = "", clean: tuple[str, ...] = ()) -> Step:
+    """Return the command that sets a till up; `clean`: the options with which it is cleaned instead."""
+    words = ["provision", "till", "--config", str(fleet.dir(till) / "till.toml"), *clean]
+    return _step(f"provision-{till}", *words, *(("--cluster", cluster) if cluster else ()))
 
 
 def _wait_loaded(fleet: ProcessFleet, tills: tuple[str, ...], say: Say) -> None:
