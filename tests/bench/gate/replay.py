@@ -42,7 +42,7 @@ def main(files: tuple[Path, ...], gates: int, slower: float, seed: int) -> None:
         )  # fmt: skip
         ended[decision.outcome] += 1
         pairs.append(decision.pairs)
-    click.echo(f"{sum(map(len, recorded))} blocks, {gates} gates, head made {slower:g} times as slow, seed {seed}: "
+    click.echo(f"{sum(map(len, recorded))} blocks, {gates} gates, head {slower:g} times as slow, seed {seed}: "
                f"{dict(ended)}, {sum(pairs) / gates:.1f} pairs on average")  # fmt: skip
 
 
