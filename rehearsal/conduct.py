@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from chaos.errors import ChaosError
+from chaos.fleet.base import Fleet
 from chaos.fleet.process import ProcessFleet
 from rehearsal import options as naming
 from rehearsal.announce import announce
@@ -35,7 +36,7 @@ from rehearsal.run_state import Run
 from rehearsal.settle.meta import meta_of
 from rehearsal.settle.record import generator_late_p99_ms, machines, write_evidence
 from rehearsal.settle.settling import settle
-from rehearsal.staging.shop import Shop, stage_shop
+from rehearsal.staging.shop import MASTERS, Shop, stage_shop
 from rehearsal.witness import Witness
 
 
@@ -78,7 +79,7 @@ def report(folder: Path, meta: Meta, progress: Progress) -> RunRecord:
     return record
 
 
-def _with_fleet(run: Run, fleet: ProcessFleet) -> Meta:
+def _with_fleet(run: Run, fleet: Fleet) -> Meta:
     """Stage, sell, settle, and put everything on record."""
     scenario, progress = run.scenario, run.progress
     announce(run, fleet)
@@ -140,10 +141,10 @@ def _settlement(run: Run, shop: Shop) -> list[dict[str, Any]]:
     return list(found)
 
 
-def _catalogue(run: Run, fleet: ProcessFleet) -> Catalogue:
+def _catalogue(run: Run, fleet: Fleet) -> Catalogue:
     cashiers = len(run.scenario.fleet.tills) * run.scenario.load.cashiers_per_till + 1
     return build_catalogue(
-        fleet.dir("masters"), plan=run.scenario.catalogue, cashiers=cashiers, seed=run.scenario.seed,
+        fleet.dir(MASTERS), plan=run.scenario.catalogue, cashiers=cashiers, seed=run.scenario.seed,
         masters=run.options.masters,
     )  # fmt: skip
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,7 @@ from chaos.caps.base import Capper, Counters
 from chaos.caps.detect import detect
 from chaos.errors import CannotRun, ChaosError, NodeUnknown, StepFailed
 from chaos.fleet import postgres, rundir, smalldisk
+from chaos.fleet.base import POSTGRES, PROXY
 from chaos.fleet.health import healthy, plain_dsn
 from chaos.fleet.links import Link
 from chaos.fleet.node import Ending, Node, State
@@ -52,8 +54,6 @@ from chaos.proxy.client import ProxyClient
 from chaos.proxy.engine import Choice, choose
 
 HOST = "127.0.0.1"
-PROXY = "proxy"
-POSTGRES = "postgres"
 
 
 class ProcessFleet:
@@ -63,6 +63,7 @@ class ProcessFleet:
     """
 
     kind = "process"
+    python = sys.executable
 
     def __init__(
         self, *, run_dir: Path, seed: int = 0, engine: Choice = "auto", capper: Capper | None = None
@@ -91,6 +92,11 @@ class ProcessFleet:
         self._client: ProxyClient | None = None
         self._lock = threading.RLock()
 
+    @property
+    def python_env(self) -> Mapping[str, str]:
+        """Return what lets child processes find our packages."""
+        return {"PYTHONPATH": python_path()}
+
     # places
 
     def dir(self, node: str) -> Path:
@@ -107,6 +113,10 @@ class ProcessFleet:
     def address(self, node: str) -> str:
         """Return host:port where a node is to listen."""
         return f"{HOST}:{self.port(node)}"
+
+    def peer(self, node: str) -> str:
+        """Return host:port where other nodes find a node: here, where it listens."""
+        return self.address(node)
 
     def url(self, node: str) -> str:
         """Return the http:// address of a node itself, beside any link."""
@@ -150,6 +160,10 @@ class ProcessFleet:
                         cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
                 self._databases.add((node, database))
         return cluster.dsn(database)
+
+    def peer_dsn(self, database: str, *, node: str = POSTGRES) -> str:
+        """Return the URL of a database as nodes reach it: here, as the lab does."""
+        return self.dsn(database, node=node)
 
     def start_proxy(self) -> None:
         """Start the proxy server that links run through."""

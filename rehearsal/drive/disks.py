@@ -102,7 +102,8 @@ class ShopDisks:
             "database": copy.url,
             "servers": [shop.fleet.link(node, "server").url],
         }
-        plan = till_node(shop.fleet, node, write_toml(folder / "till.toml", sections), caps=shop.caps)
+        config = write_toml(folder / "till.toml", sections)
+        plan = till_node(shop.fleet, node, config, caps=shop.caps, folders=(till,))
         shop.fleet.add(plan)
         state = self._read(lambda: _query(copy, "SELECT incarnation, head_seq FROM till"))[0]
         self.clones.append(

@@ -15,8 +15,9 @@ import msgspec
 
 from chaos.errors import ChaosError
 from chaos.faults.base import Context
+from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
-from chaos.fleet.process import ProcessFleet, python_path, source_path
+from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
 from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
@@ -107,7 +108,7 @@ def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:
     return faults.settled(till, wait_s)
 
 
-def _start_load(fleet: ProcessFleet, plan: bytes) -> None:
+def _start_load(fleet: Fleet, plan: bytes) -> None:
     file = fleet.dir(LOAD) / "load.json"
     file.write_bytes(plan)
     file.chmod(0o600)
@@ -118,6 +119,7 @@ def _start_load(fleet: ProcessFleet, plan: bytes) -> None:
             argv=(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"),
             env={"TILLPROOF_LOAD": str(file), "PYTHONPATH": python_path()},
             stop_deadline_s=30.0,
+            beside=True,
         )
     )
 
@@ -141,7 +143,7 @@ def _figures(samplers: Samplers, stage: str, begin: float) -> str:
     return f"{second:4.0f} s  {stage or 'starting'}  {rate:5.1f} entries/s  backlog: {backlog}"
 
 
-def _end_load(fleet: ProcessFleet, sold: Sold) -> int | None:
+def _end_load(fleet: Fleet, sold: Sold) -> int | None:
     """Return the generator's exit code; one that still runs is stopped."""
     if LOAD not in fleet.names():
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from chaos.faults.base import SlowClerkPlan, SystemPlan
 from chaos.faults.disks import TillDisks
-from chaos.fleet.plan import NodePlan
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.configs import write_toml
 from rehearsal.staging.shop import Shop, till_node, till_sections
@@ -36,6 +35,5 @@ def _twin(shop: Shop, till: str) -> str:
     sections = till_sections(shop, till)
     sections["till"]["listen"] = fleet.address(twin)
     config = write_toml(fleet.dir(twin) / "till.toml", sections)
-    plan = till_node(fleet, twin, config, caps=shop.caps)
-    fleet.add(NodePlan(name=plan.name, argv=plan.argv, env=plan.env, health_url=plan.health_url, caps=plan.caps))
+    fleet.add(till_node(fleet, twin, config, caps=shop.caps, folders=(till,)))
     return twin

@@ -6,8 +6,10 @@ Keeps: what was read of a copy is what it holds for ever; nobody is connected to
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,15 +18,14 @@ from psycopg2 import sql
 
 from chaos.errors import FaultFailed
 from chaos.fleet import postgres
-from chaos.fleet.plan import Step
-from chaos.fleet.process import ProcessFleet
+from chaos.fleet.base import Fleet
 from rehearsal.evidence.databases import Database
 
 BESIDE = ("-wal", "-shm", ".reserve")
-STEP_S = 120.0
+TOOL_S = 120.0
 
 
-def copy_database(fleet: ProcessFleet, source: Database, name: str, *, node: str) -> Database:
+def copy_database(fleet: Fleet, source: Database, name: str, *, node: str) -> Database:
     """Copy a database that is in use to a new one called `name`; raises ChaosError.
 
     `node` is the PostgreSQL node of a till that is on PostgreSQL.
@@ -34,15 +35,13 @@ def copy_database(fleet: ProcessFleet, source: Database, name: str, *, node: str
     target = Database(fleet.dsn(name, node=node))
     dump = fleet.dir("copies") / f"{name}.dump"
     tools = postgres.binaries(None)
-    _run(fleet, f"copy-{name}", source, str(tools / "pg_dump"), "-Fc", "-f", str(dump))
-    _run(
-        fleet, f"copy-{name}", target, str(tools / "pg_restore"), "--exit-on-error", "-d", _name(target), str(dump)
-    )
+    _run(source, str(tools / "pg_dump"), "-Fc", "-f", str(dump))
+    _run(target, str(tools / "pg_restore"), "--exit-on-error", "-d", _name(target), str(dump))
     dump.unlink()
     return target
 
 
-def replace_database(fleet: ProcessFleet, target: Database, copy: Database) -> None:
+def replace_database(fleet: Fleet, target: Database, copy: Database) -> None:
     """Make a copy the database in place of the one that is there; the copy is gone afterwards."""
     remove_database(target)
     if target.is_sqlite:
@@ -73,17 +72,23 @@ def _copy_file(source: Database, path: Path) -> Database:
     return Database(f"sqlite:///{path}")
 
 
-def _run(fleet: ProcessFleet, name: str, database: Database, *argv: str) -> None:
+def _run(database: Database, *argv: str) -> None:
     """Run a program of PostgreSQL against a database; its password is never in an argument."""
     parts = urlsplit(database.dsn)
     env = {
+        **os.environ,
         "PGHOST": parts.hostname or "",
         "PGPORT": str(parts.port or 5432),
         "PGUSER": unquote(parts.username or ""),
         "PGPASSWORD": unquote(parts.password or ""),
         "PGDATABASE": _name(database),
     }
-    fleet.run_step(Step(name=name, argv=argv, env=env, deadline_s=STEP_S))
+    try:
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=TOOL_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FaultFailed(f"{database.shown} can't be copied: {error}") from error
+    if done.returncode:
+        raise FaultFailed(f"{database.shown} can't be copied: {done.stderr.strip()[-500:]}")
 
 
 def _as_owner(database: Database, statement: str, *names: str) -> None:
