@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from chaos.errors import ChaosError
 from chaos.fleet.base import Fleet
+from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import ProcessFleet
 from rehearsal import options as naming
 from rehearsal.announce import announce
@@ -39,13 +40,24 @@ from rehearsal.settle.settling import settle
 from rehearsal.staging.shop import MASTERS, Shop, stage_shop
 from rehearsal.witness import Witness
 
+Rewrite = Callable[[NodePlan], NodePlan]
+
 
 class CouldNotRun(Exception):
     """Nothing could be judged because the shop could not be staged; the message says why."""
 
 
-def conduct(scenario: Scenario, options: Options, progress: Progress) -> RunRecord:
-    """Run a scenario and return its record, written to the report folder; raises CouldNotRun."""
+def conduct(
+    scenario: Scenario,
+    options: Options,
+    progress: Progress,
+    *,
+    rewrite: Rewrite | None = None,
+) -> RunRecord:
+    """Run a scenario and return its record, written to the report folder; raises CouldNotRun.
+
+    `rewrite` may change how nodes are started: only the proof of the judge, which plants bugs, gives one.
+    """
     begun = datetime.now(UTC)
     begins = None
     if options.real_time:
@@ -58,7 +70,9 @@ def conduct(scenario: Scenario, options: Options, progress: Progress) -> RunReco
     folder.mkdir(parents=True)
     with _terminated_as_interrupt():
         try:
-            fleet = ProcessFleet(run_dir=folder, seed=scenario.seed, engine=scenario.fleet.fault_engine)
+            fleet = ProcessFleet(
+                run_dir=folder, seed=scenario.seed, engine=scenario.fleet.fault_engine, rewrite=rewrite
+            )
         except ChaosError as error:
             raise CouldNotRun(str(error)) from error
         with fleet:

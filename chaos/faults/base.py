@@ -55,12 +55,14 @@ class SystemPlan:
     `duplicates`: till -> node (added to the fleet, not started) that uploads the same till's journal.
     `clock_files`: till -> file holding the ms that the till adds to its clock.
     `disks`: how tills' disks are copied, lost and set up.
+    `disk_logs`: node -> log of what it has not synced (see chaos/power).
     """
 
     duplicates: Mapping[str, str] = field(default_factory=dict)
     clock_files: Mapping[str, Path] = field(default_factory=dict)
     slow_clerk: SlowClerkPlan | None = None
     disks: TillDisks | None = None
+    disk_logs: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

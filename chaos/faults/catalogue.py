@@ -21,6 +21,7 @@ from chaos.faults.lost_ack import LostAck
 from chaos.faults.noop import Noop
 from chaos.faults.pause import Pause
 from chaos.faults.postgres_restart import PostgresRestart
+from chaos.faults.power_cut import PowerCut
 from chaos.faults.reimage_till import ReimageTill
 from chaos.faults.reset import Reset
 from chaos.faults.restart import Restart
@@ -37,6 +38,7 @@ FAULTS: Mapping[str, type[Fault]] = {
         Reset,
         LostAck,
         Kill,
+        PowerCut,
         Pause,
         Restart,
         PostgresRestart,

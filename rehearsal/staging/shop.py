@@ -16,6 +16,7 @@ from typing import Any
 from chaos.errors import CannotRun, NodeFailed
 from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan, Step
+from chaos.fleet.process import ProcessFleet
 from chaos.profiles import Caps, caps_of, host_ghz, profile_named
 from rehearsal.catalogue import Catalogue
 from rehearsal.evidence.databases import Database
@@ -29,6 +30,7 @@ LOAD_DEADLINE_S = 120.0
 AT_ONCE = 4
 SMALL_DISK_KIND = "disk_full"
 SMALL_DISK_BYTES = 256 * 2**20
+POWER_CUT_KIND = "power_cut"
 
 Say = Callable[[str], None]
 Sections = dict[str, dict[str, Any]]
@@ -57,6 +59,7 @@ def stage_shop(
     fleet: Fleet, scenario: Scenario, catalogue: Catalogue, *, schedule: list[dict[str, Any]], say: Say
 ) -> Shop:
     """Start everything and wait until every till has loaded its masters; raises chaos.errors.ChaosError."""
+    _follow_disks(fleet, scenario, say)
     say("starting PostgreSQL and the proxy")
     fleet.start_postgres()
     fleet.start_proxy()
@@ -105,6 +108,18 @@ def till_status(fleet: Fleet, till: str, *, timeout_s: float = 2.0) -> dict[str,
     except (urllib.error.URLError, OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _follow_disks(fleet: Fleet, scenario: Scenario, say: Say) -> None:
+    """Follow the writes of what a power cut aims at; where that can't be done the fault says so."""
+    wanted = {target for fault in scenario.faults if fault.kind == POWER_CUT_KIND for target in fault.targets}
+    if not isinstance(fleet, ProcessFleet):
+        return
+    for node in sorted(wanted):
+        try:
+            fleet.follow_disk(node, single=node in scenario.fleet.tills)
+        except CannotRun as error:
+            say(f"no power cut on {node}: {error}")
 
 
 def _server_files(fleet: Fleet, scenario: Scenario, database: str) -> tuple[dict[str, str], dict[str, str], Path]:
