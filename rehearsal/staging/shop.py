@@ -16,6 +16,7 @@ from typing import Any
 from chaos.errors import CannotRun, NodeFailed
 from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan, Step
+from chaos.fleet.process import ProcessFleet
 from chaos.profiles import Caps, caps_of, host_ghz, profile_named
 from rehearsal.catalogue import Catalogue
 from rehearsal.evidence.databases import Database
@@ -30,6 +31,7 @@ LOAD_DEADLINE_S = 120.0
 AT_ONCE = 4
 SMALL_DISK_KIND = "disk_full"
 SMALL_DISK_BYTES = 256 * 2**20
+POWER_CUT_KIND = "power_cut"
 
 Say = Callable[[str], None]
 Sections = dict[str, dict[str, Any]]
@@ -58,6 +60,7 @@ def stage_shop(
     fleet: Fleet, scenario: Scenario, catalogue: Catalogue, *, schedule: list[dict[str, Any]], say: Say
 ) -> Shop:
     """Start everything and wait until every till has loaded its masters; raises chaos.errors.ChaosError."""
+    _follow_disks(fleet, scenario, say)
     say("starting PostgreSQL and the proxy")
     fleet.start_postgres()
     fleet.start_proxy()
@@ -107,6 +110,18 @@ def till_status(fleet: Fleet, till: str, *, timeout_s: float = 2.0) -> dict[str,
     except (urllib.error.URLError, OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _follow_disks(fleet: Fleet, scenario: Scenario, say: Say) -> None:
+    """Follow the writes of what a power cut aims at; where that can't be done the fault says so."""
+    wanted = {target for fault in scenario.faults if fault.kind == POWER_CUT_KIND for target in fault.targets}
+    if not isinstance(fleet, ProcessFleet):
+        return
+    for node in sorted(wanted):
+        try:
+            fleet.follow_disk(node, single=node in scenario.fleet.tills)
+        except CannotRun as error:
+            say(f"no power cut on {node}: {error}")
 
 
 def _server_files(
@@ -173,8 +188,14 @@ def _tills(
 
 
 def _provision(fleet: Fleet, till: str) -> None:
-    config = fleet.dir(till) / "till.toml"
-    fleet.run_step(_step(fleet, f"provision-{till}", (till,), "provision", "till", "--config", str(config)))
+    fleet.run_step(provision_step(fleet, till))
+
+
+def provision_step(fleet: Fleet, till: str, *, cluster: str = "", clean: tuple[str, ...] = ()) -> Step:
+    """Return the command that sets a till up; `clean`: the options with which it is cleaned instead."""
+    words = ["provision", "till", "--config", str(fleet.dir(till) / "till.toml"), *clean]
+    words += ["--cluster", cluster] if cluster else []
+    return _step(fleet, f"provision-{till}", (till,), *words)
 
 
 def _wait_loaded(fleet: Fleet, tills: tuple[str, ...], say: Say) -> None:
