@@ -15,9 +15,11 @@ import msgspec
 
 from chaos.errors import ChaosError
 from chaos.faults.base import Context
+from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
-from chaos.fleet.process import ProcessFleet, python_path, source_path
+from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
+from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
 from rehearsal.drive.flips import FlipRunner
@@ -49,6 +51,7 @@ class Sold:
     trouble: list[str] = field(default_factory=list)
     stages: tuple[StageRecord, ...] = ()
     faults: tuple[FaultRecord, ...] = ()
+    disks: ShopDisks | None = None
 
 
 def sell(
@@ -59,10 +62,11 @@ def sell(
     begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
     sold = Sold(started_ms=begin_ms)
+    disks = ShopDisks(shop, witness, parts=parts, seed=scenario.seed, business_date=business_date)
     context = Context(
         fleet=shop.fleet,
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
-        system=system_plan(scenario, shop),
+        system=system_plan(scenario, shop, disks),
     )
     faults = FaultRunner(scenario, context, say=progress.say)
     stages = StageRunner(scenario.stages, shop=shop, witness=witness, say=progress.say)
@@ -92,6 +96,7 @@ def sell(
         sold.generator_exit = _end_load(shop.fleet, sold)
         history.end()
     sold.trouble += flips.trouble
+    sold.disks = disks
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     return sold
 
@@ -103,7 +108,7 @@ def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:
     return faults.settled(till, wait_s)
 
 
-def _start_load(fleet: ProcessFleet, plan: bytes) -> None:
+def _start_load(fleet: Fleet, plan: bytes) -> None:
     file = fleet.dir(LOAD) / "load.json"
     file.write_bytes(plan)
     file.chmod(0o600)
@@ -114,6 +119,7 @@ def _start_load(fleet: ProcessFleet, plan: bytes) -> None:
             argv=(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"),
             env={"TILLPROOF_LOAD": str(file), "PYTHONPATH": python_path()},
             stop_deadline_s=30.0,
+            beside=True,
         )
     )
 
@@ -137,7 +143,7 @@ def _figures(samplers: Samplers, stage: str, begin: float) -> str:
     return f"{second:4.0f} s  {stage or 'starting'}  {rate:5.1f} entries/s  backlog: {backlog}"
 
 
-def _end_load(fleet: ProcessFleet, sold: Sold) -> int | None:
+def _end_load(fleet: Fleet, sold: Sold) -> int | None:
     """Return the generator's exit code; one that still runs is stopped."""
     if LOAD not in fleet.names():
         return None

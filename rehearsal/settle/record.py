@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 from hdrh.histogram import HdrHistogram
 
-from chaos.fleet.process import ProcessFleet
+from chaos.fleet import base
 from chaos.profiles import Caps, host_ghz, machine
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import (
@@ -84,7 +84,7 @@ def generator_late_p99_ms(parts: Path) -> float | None:
     return float(late.get_value_at_percentile(99)) if late.get_total_count() else None
 
 
-def fleet_facts(fleet: ProcessFleet, scenario: Scenario, caps: Caps, tills: Sequence[str]) -> Fleet:
+def fleet_facts(fleet: base.Fleet, scenario: Scenario, caps: Caps, tills: Sequence[str]) -> Fleet:
     """Return what really ran."""
     enforced = all(counters.enforced for name, counters in fleet.counters().items() if name in tills)
     return Fleet(
@@ -103,7 +103,7 @@ def fleet_facts(fleet: ProcessFleet, scenario: Scenario, caps: Caps, tills: Sequ
     )
 
 
-def machines(fleet: ProcessFleet) -> tuple[Machine, ...]:
+def machines(fleet: base.Fleet) -> tuple[Machine, ...]:
     """Return each node's account by the kernel, and how often the fleet really started it again."""
     lives = fleet.lives()
     return tuple(
