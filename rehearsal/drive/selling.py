@@ -27,8 +27,9 @@ from rehearsal.drive.loadplan import load_plan
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.stages import StageRunner
 from rehearsal.drive.system import system_plan
+from rehearsal.drive.watching import Selling, Watch
 from rehearsal.model import FaultRecord, StageRecord
-from rehearsal.plan.scenario import Scenario
+from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
 from rehearsal.witness import Witness
@@ -52,14 +53,16 @@ class Sold:
     stages: tuple[StageRecord, ...] = ()
     faults: tuple[FaultRecord, ...] = ()
     disks: ShopDisks | None = None
+    carried_out: tuple[tuple[FaultPlan, FaultRecord], ...] = ()
 
 
 def sell(
     scenario: Scenario, shop: Shop, witness: Witness, samplers_of: list[Samplers], *, parts: Path,
-    business_date: str, progress: Progress, begins_in_s: float = START_S,
+    business_date: str, progress: Progress, begins_in_s: float = START_S, watch: Watch | None = None,
 ) -> Sold:  # fmt: skip
     """Run the load with everything around it; a KeyboardInterrupt ends it early and is noted."""
-    begin = time.monotonic() + begins_in_s
+    watch = watch or Watch()
+    begin = watch.control.begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
     sold = Sold(started_ms=begin_ms)
     disks = ShopDisks(shop, witness, parts=parts, seed=scenario.seed, business_date=business_date)
@@ -68,7 +71,7 @@ def sell(
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
         system=system_plan(scenario, shop, disks),
     )
-    faults = FaultRunner(scenario, context, say=progress.say)
+    faults = FaultRunner(scenario, context, say=progress.say, control=watch.control)
     stages = StageRunner(scenario.stages, shop=shop, witness=witness, say=progress.say)
     history = History(parts, CLERK_HISTORY)
     flips = FlipRunner(scenario, shop=shop, history=history, say=progress.say)
@@ -81,13 +84,25 @@ def sell(
         stages.start(begin)
         faults.start(begin)
         flips.start(begin, begin_ms)
-        _wait_for_load(scenario, shop, lambda: progress.figures(_figures(samplers, stages.current, begin)), begin)
+        watch.selling(
+            Selling(
+                scenario=scenario, shop=shop, witness=witness, faults=faults, stages=stages, samplers=samplers,
+                parts=parts, begin=begin,
+            )
+        )  # fmt: skip
+
+        def show() -> None:
+            progress.figures(_figures(samplers, stages.current, begin))
+            watch.control.check()
+
+        _wait_for_load(scenario, shop, show, begin)
     except KeyboardInterrupt:
         sold.interrupted = True
         progress.say("interrupted: healing and stopping")
     except ChaosError as error:
         sold.trouble.append(f"the lab failed while selling: {error}")
     finally:
+        watch.phase("healing")
         sold.ended_ms = min(time.time_ns() // 1_000_000, begin_ms + round(scenario.load.duration_s * 1000))
         progress.still()
         stages.stop()
@@ -98,6 +113,7 @@ def sell(
     sold.trouble += flips.trouble
     sold.disks = disks
     sold.stages, sold.faults = tuple(stages.records), faults.records()
+    sold.carried_out = tuple(faults.carried_out())
     return sold
 
 
