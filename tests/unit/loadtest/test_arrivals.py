@@ -51,7 +51,7 @@ def test_an_endless_schedule_never_stops() -> None:
 
 
 def test_a_ramp_rises_evenly() -> None:
-    """From 1 to 9 times the rate, a half of the time has a third of its customers: (1 + 5) of (1 + 9) a half each."""
+    """From 1 to 9 times the rate: 3 of 10 customers come in the first half, whose mean is 3 of a mean of 5."""
     shape = ((0.0, 1.0), (2000.0, 9.0))
     times = [at for _, at in arrival_times(seed=4, stream="x", rate_per_s=1, shape=shape, until_s=2000)]
     assert abs(len(times) - 10_000) < 400
