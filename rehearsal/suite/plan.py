@@ -153,6 +153,9 @@ def _combinations(
         if path is None:
             table.wrong("scenarios", f"there is no scenario {scenario!r}; see `tillproof list`")
             continue
+        if (stages := _stages(path)) != 1:
+            table.wrong("scenarios", f"{path.stem} has {stages} stages; a load fits scenarios of one")
+            continue
         for profile in profiles:
             for load in (loads[one] for one in wanted if one in loads):
                 options = Options(
@@ -176,9 +179,6 @@ def _planned(
     except ScenarioInvalid as error:
         for line in str(error).splitlines():
             table.problems.add(table.path, f"with load {load.name}: {line}")
-        return
-    if len(scenario.stages) != 1:
-        table.wrong("scenarios", f"{path.stem} has {len(scenario.stages)} stages; a load fits scenarios of one")
         return
     yield Planned(name=name, path=path, options=options, scenario=scenario, load=load, capacity=capacity)
 
@@ -235,6 +235,15 @@ def _names(table: TableReader, key: str) -> tuple[str, ...]:
     if not found:
         table.wrong(key, "at least one is needed")
     return found
+
+
+def _stages(path: Path) -> int:
+    """Return how many stages a scenario's file has; 1 for a file that the scenario's own reader will refuse."""
+    try:
+        stages = tomllib.loads(path.read_text(encoding="utf-8")).get("stages", ())
+    except (OSError, ValueError):
+        return 1
+    return len(stages) if isinstance(stages, list) else 1
 
 
 def _path(scenario: str, folder: Path) -> Path | None:

@@ -103,6 +103,7 @@ def host_rows(busy: float, iowait: float = 0.0) -> list[dict[str, object]]:
     return [{"at_ms": 1000 * s, "cpu_percent": busy, "iowait_percent": iowait} for s in range(11)]
 
 
+BUSY = "the machine's processors (99 % busy; cores used: server 0.50, T01 0.30)"
 SPAN = Span(begin_ms=0, end_ms=10_500)
 TILL = Machine(node="T01", capped=True, cpu_limit_share=0.75, memory_limit_mib=1024, memory_peak_mib=90.0)
 
@@ -113,7 +114,7 @@ TILL = Machine(node="T01", capped=True, cpu_limit_share=0.75, memory_limit_mib=1
         ({"T01": 0.74, "server": 0.2}, 60, 0, ["the processor of T01 (0.74 of 0.75 cores)"]),
         ({"T01": 0.3, "load": 0.97}, 60, 0, ["the load generator's one thread (0.97 cores)"]),
         ({"T01": 0.3, "server": 0.95}, 60, 0, ["one thread of server (0.95 cores)"]),
-        ({"T01": 0.3, "server": 0.5}, 99, 0, ["the machine's processors (99 % busy; cores used: server 0.50, T01 0.30)"]),
+        ({"T01": 0.3, "server": 0.5}, 99, 0, [BUSY]),
         ({"T01": 0.3}, 20, 60, ["the machine's disk (60 % of the time waiting for it)"]),
         ({"T01": 0.3}, 20, 0, []),
     ],
@@ -179,8 +180,12 @@ def record(folder: Path, verdict: Outcome, *checks: tuple[str, Verdict]) -> RunR
     ],
 )
 def test_a_ramp_with_wrong_or_unknown_money_is_no_go_or_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: Outcome, checks: list[tuple[str, Verdict]], outcome: Outcome
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    verdict: Outcome,
+    checks: list[tuple[str, Verdict]],
+    outcome: Outcome,
+) -> None:
     """However high a rate it reached."""
     monkeypatch.setattr("rehearsal.suite.run.stretches", lambda _: tuple(ramp(20, 30, 900, 900)))
     ran = judged(planned(tmp_path).runs[-1], record(tmp_path / "runs" / "r", verdict, *checks))
@@ -190,9 +195,8 @@ def test_a_ramp_with_wrong_or_unknown_money_is_no_go_or_open(
 def test_a_saturated_machine_does_not_spoil_a_ramp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ramp is meant to saturate; what counts is that no checker convicts and how far it got."""
     monkeypatch.setattr("rehearsal.suite.run.stretches", lambda _: tuple(ramp(20, 30, 40, 60, 900, 900)))
-    made = record(
-        tmp_path / "runs" / "r", Outcome.INCONCLUSIVE, ("validity", Verdict.UNKNOWN), ("money", Verdict.VALID)
-    )
+    checks = (("validity", Verdict.UNKNOWN), ("money", Verdict.VALID))
+    made = record(tmp_path / "runs" / "r", Outcome.INCONCLUSIVE, *checks)
     ran = judged(planned(tmp_path).runs[-1], made)
     assert (ran.outcome, ran.capacity is not None) == (Outcome.GO, True)
 
@@ -203,9 +207,10 @@ def test_a_run_that_could_not_run_leaves_the_others_and_the_report_says_so(tmp_p
     calls = iter(range(9))
 
     def conducted(_: Planned, __: Progress) -> RunRecord:
-        if next(calls) == 1:
+        number = next(calls)
+        if number == 1:
             raise CannotRun("no PostgreSQL here")
-        return sample(tmp_path / "runs" / f"r{next(calls)}", "go")
+        return sample(tmp_path / "runs" / f"r{number}", "go")
 
     done = run_suite(suite, Progress(), conducted=conducted)
     assert [ran.record is None for ran in done].count(True) == 1

@@ -91,7 +91,7 @@ def test_the_standard_suite_is_good_and_short_enough() -> None:
     [
         ('kind = "steady"', 'kind = "wave"', "loads.level.kind: 'wave' is not allowed; allowed: steady, ramp"),
         ("to = 40\n", "", "loads.up: to is missing"),
-        ('loads = ["level", "up"]', 'loads = ["levle"]', "no load 'levle'; there are level, up; did you mean 'level'?"),
+        ('loads = ["level", "up"]', 'loads = ["levle"]', "there are level, up; did you mean 'level'?"),
         ('["selling"]', '["sellin"]', "there is no scenario 'sellin'"),
         ('["selling"]', '["go-live"]', "a load fits scenarios of one"),
         ('"lab-1g-2.40"]', '"lab"]', "'lab' is not allowed"),
