@@ -36,6 +36,7 @@ from syncref.errors import (
     WrongSecret,
 )
 from syncref.logs import event
+from syncref.metrics import Meter
 from syncref.server.refusals import NOBODY, Refusals
 from syncref.store.server_identity import secret_hash, token_keys
 from syncref.store.server_open import snapshot
@@ -189,6 +190,13 @@ async def add_request_id(message: Message, scope: Scope) -> None:
 
 def problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Return the Problem response for whatever a handler raised."""
+    response = _problem_of(request, error)
+    meter: Meter = request.app.state.meter
+    meter.refused(response.content.code)
+    return response
+
+
+def _problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     request_id = request_id_of(request.scope)
     if isinstance(error, SyncrefError):
         _report(request, error, request_id)
@@ -257,11 +265,16 @@ def build(
     start: Callable[[Litestar], Awaitable[None]],
     stop: Callable[[Litestar], Awaitable[None]],
 ) -> Litestar:
-    """Return an application with the shared edge: token route, request ids, Problem errors, OpenAPI."""
+    """Return an application with the shared edge: token route, request ids, Problem errors, metrics, OpenAPI.
+
+    `state` has the process's meter.
+    """
+    meter: Meter = state["meter"]
     return Litestar(
         route_handlers=[token, *routes],
         state=State(state),
         before_send=[add_request_id],
+        middleware=[meter.middleware],
         exception_handlers={Exception: problem_of, HTTPException: problem_of, SyncrefError: problem_of},
         openapi_config=OpenAPIConfig(
             title=title,
