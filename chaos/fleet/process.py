@@ -136,6 +136,11 @@ class ProcessFleet:
             smalldisk.mount(folder, size_bytes)
         return folder
 
+    def keep_containers(self, run: str) -> None:
+        """Put on record that this lab has things on a Docker Engine, for whoever cleans up after it."""
+        self._record.containers = run
+        self._record.write(self.work)
+
     # staging
 
     def start_postgres(
