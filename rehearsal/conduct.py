@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +16,16 @@ from typing import Any
 
 from chaos.errors import ChaosError
 from chaos.fleet.base import Fleet
+from chaos.fleet.plan import NodePlan
 from rehearsal import options as naming
 from rehearsal.announce import announce
 from rehearsal.catalogue import Catalogue, build_catalogue
+from rehearsal.drive.disks import ENTRY_COLUMNS
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.selling import START_S, Sold, sell
 from rehearsal.drive.till_api import Refused, identity_session
 from rehearsal.drive.timeline import in_real_time
-from rehearsal.evidence.export import seal
+from rehearsal.evidence.export import seal, write_rows
 from rehearsal.judge import judge
 from rehearsal.model import Meta, RunRecord
 from rehearsal.options import Options
@@ -38,13 +40,24 @@ from rehearsal.staging.fleets import open_fleet
 from rehearsal.staging.shop import MASTERS, Shop, stage_shop
 from rehearsal.witness import Witness
 
+Rewrite = Callable[[NodePlan], NodePlan]
+
 
 class CouldNotRun(Exception):
     """Nothing could be judged because the shop could not be staged; the message says why."""
 
 
-def conduct(scenario: Scenario, options: Options, progress: Progress) -> RunRecord:
-    """Run a scenario and return its record, written to the report folder; raises CouldNotRun."""
+def conduct(
+    scenario: Scenario,
+    options: Options,
+    progress: Progress,
+    *,
+    rewrite: Rewrite | None = None,
+) -> RunRecord:
+    """Run a scenario and return its record, written to the report folder; raises CouldNotRun.
+
+    `rewrite` may change how nodes are started: only the proof of the judge, which plants bugs, gives one.
+    """
     begun = datetime.now(UTC)
     begins = None
     if options.real_time:
@@ -57,7 +70,7 @@ def conduct(scenario: Scenario, options: Options, progress: Progress) -> RunReco
     folder.mkdir(parents=True)
     with _terminated_as_interrupt():
         try:
-            fleet, why = open_fleet(options.fleet, scenario, folder)
+            fleet, why = open_fleet(options.fleet, scenario, folder, rewrite=rewrite)
         except ChaosError as error:
             raise CouldNotRun(str(error)) from error
         with fleet:
@@ -117,8 +130,10 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, parts: Path, samplers: list
         sampler.stop()
     counted = machines(shop.fleet)
     run.trouble += write_evidence(
-        evidence, shop=shop, parts=parts, settlement=_settlement(run, shop), alive=shop.tills
+        evidence, shop=shop, parts=parts, settlement=_settlement(run, shop), alive=tuple(shop.till_databases)
     )
+    if sold.disks and sold.disks.losses:
+        write_rows(evidence / "losses", "entries", ENTRY_COLUMNS, sold.disks.lost_entries)
     for sampler in samplers:
         sampler.write(evidence)
     meta = meta_of(run, shop, sold, counted=counted, late_p99_ms=late_ms)

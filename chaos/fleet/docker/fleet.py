@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import psycopg2
 import requests
@@ -122,7 +123,7 @@ class DockerFleet:
         return f"{node}:{self.port(node)}"
 
     def url(self, node: str) -> str:
-        """Return the http:// address of a node for the lab, beside any link."""
+        """Return the base URL of a node for the lab, beside any link: https:// once `trust` was called."""
         return self._lab.url(node)
 
     def small_disk(self, node: str, size_bytes: int) -> Path:
@@ -130,6 +131,10 @@ class DockerFleet:
         return self._lab.small_disk(node, size_bytes)
 
     # staging
+
+    def trust(self, ca_file: Path) -> None:
+        """From now on the system under test is spoken to by TLS, and known by this authority, until `close`."""
+        self._lab.trust(ca_file)
 
     def start_postgres(
         self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
@@ -149,10 +154,10 @@ class DockerFleet:
         link = self.link(name, primary)
         self._execute(primary, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
                                " WHERE slot_name = {}", sql.Literal(slot))  # fmt: skip
-        host, _, through = link.url.removeprefix("http://").partition(":")
+        parts = urlsplit(link.url)
         made = database.server(name, self.dir(name), port=self.port(name), password=self._server(primary).password)
         self._step_in(
-            Step(name=f"copy-{name}", argv=database.copy_argv(host, int(through), slot)),
+            Step(name=f"copy-{name}", argv=database.copy_argv(parts.hostname or "", parts.port or 0, slot)),
             image=self._images.postgres, mounts=self._database_mounts(made), account="postgres",
             environment=made.environment,
         )  # fmt: skip
@@ -202,10 +207,11 @@ class DockerFleet:
                 name = f"{till}:{server}"
                 port = self.port(f"link {name}")
                 self.proxy.create(name, listen=f"0.0.0.0:{port}", upstream=self.peer(server))
+                scheme = self.url(server).partition(":")[0]
                 inside = self._networks.address_of(self._node(PROXY).container)
                 self._links[till, server] = Link(
-                    till=till, server=server, url=f"http://{PROXY}:{port}", name=name, client=self.proxy,
-                    lab_url=f"http://{inside}:{port}",
+                    till=till, server=server, url=f"{scheme}://{PROXY}:{port}", name=name, client=self.proxy,
+                    lab_host=inside,
                 )  # fmt: skip
             return self._links[till, server]
 
