@@ -6,6 +6,7 @@ Keeps: nothing is pulled or built behind the user's back; what is missing is nam
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ import docker
 from chaos.errors import CannotRun
 
 TIMEOUT_S = 60
+UNIX = "unix://"
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 TILLPROOF = ("TILLPROOF_IMAGE", ("tillproof:local",))
 POSTGRES = ("POSTGRES_IMAGE", ("postgres:18", "tillproof-offline/postgres:18"))
 TOXIPROXY = ("TOXIPROXY_IMAGE", ("ghcr.io/shopify/toxiproxy:2.12.0", "tillproof-offline/toxiproxy:2.12.0"))
@@ -36,12 +39,23 @@ def connect() -> docker.DockerClient:
     """Return a client of the engine that $DOCKER_HOST names, or of this machine's; raise CannotRun."""
     if not sys.platform.startswith("linux"):
         raise CannotRun("the Docker fleet reads the tills' databases and the kernel's counters: it needs Linux")
+    host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+    if host.startswith(UNIX) and not listens(host.removeprefix(UNIX)):
+        raise CannotRun(f"no Docker Engine answers at {host}")
     try:
-        client = docker.from_env(timeout=TIMEOUT_S)
-        client.ping()
+        return docker.from_env(timeout=TIMEOUT_S)
     except (DockerException, requests.RequestException) as error:
-        raise CannotRun("no Docker Engine answers") from error
-    return client
+        raise CannotRun(f"no Docker Engine answers at {host}") from error
+
+
+def listens(path: str) -> bool:
+    """Tell whether a process listens at a socket's path and lets us in, without leaking a socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def images(client: docker.DockerClient) -> Images:
