@@ -71,7 +71,7 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     asides_open: int
     stock_behind_entries: int
     alarms: list[str]
-    refused: list[RefusedSeen]
+    refused: list[RefusedSeen] = []
     at_ms: int
 
 
