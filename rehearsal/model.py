@@ -142,6 +142,20 @@ class StageRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverRecord:
+    """A promotion by the operator. `how`: automatic or by hand. Times are epoch ms of the lab's machine.
+
+    `promoted_ms` is None when the new server was never promoted.
+    """
+
+    how: str
+    from_server: str
+    to_server: str
+    detected_ms: int
+    promoted_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
     """How the system came to rest after the heal, read from the witness databases by SQL.
 
@@ -215,6 +229,7 @@ class Meta:
     expected_z    (till, business date) pairs whose Z report must exist
     pairs         (sku, sku, sum): prices whose sum every consistent state keeps
     clock_error   till → largest ms by which a fault moved its clock (absent: 0)
+    failovers     what the operator promoted, and when
     lost          op ids that a declared loss may have removed
     stale_bound_s how old the masters of a till that is online may be
     """
@@ -244,6 +259,7 @@ class Meta:
     pairs: tuple[tuple[str, str, int], ...] = ()
     clock_error: dict[str, int] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
+    failovers: tuple[FailoverRecord, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
     interrupted: bool = False

@@ -22,6 +22,10 @@ FIGURES: dict[str, str] = {
     "sync.lag.p99": "duration",  # a sale, from the till's commit to the server's
     "price.lag.p99": "duration",  # a price, from the clerk's commit to a till's row
     "masters.age.max": "duration",  # while online
+    "failover.detect": "duration",  # from the old server's death to the operator's promotion
+    "failover.promote": "duration",  # from there to the open term
+    "failover.recovery": "duration",  # from the death to the first entry accepted in the new term
+    "failover.recovery.all": "duration",  # and to the first of the last till
     "drain": "duration",
     "sales": "count",
     "edits": "count",

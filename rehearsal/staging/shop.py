@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chaos.errors import CannotRun, NodeFailed
-from chaos.fleet.plan import NodePlan, Step
-from chaos.fleet.process import ProcessFleet, python_path
+from chaos.fleet.plan import NodePlan
+from chaos.fleet.process import ProcessFleet
 from chaos.profiles import Caps, caps_of, host_ghz, profile_named
 from rehearsal.catalogue import Catalogue
 from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
-from rehearsal.staging.configs import write_secret, write_secrets, write_toml
+from rehearsal.staging.configs import write_secret, write_toml
+from rehearsal.staging.servers import DATABASE, PROBE_TILL, node_of, provision_live, stage_servers, step_of
+from rehearsal.staging.sides import Side, sides_of
 
-PROGRAM = (sys.executable, "-c", "from syncref.cli import main; main()")
 TILL_POSTGRES = "tillpostgres"
 LOAD_DEADLINE_S = 120.0
 AT_ONCE = 4
 SMALL_DISK_KIND = "disk_full"
 SMALL_DISK_BYTES = 256 * 2**20
+PAIR_BACKOFF_MAX_MS = 2000
 
 Say = Callable[[str], None]
 Sections = dict[str, dict[str, Any]]
@@ -43,10 +44,21 @@ class Shop:
     tills: tuple[str, ...]
     till_databases: dict[str, Database]
     till_configs: dict[str, Sections]
-    server_database: Database
+    sides: tuple[Side, ...]
+    server_databases: dict[str, Database]
     clerks: dict[str, str]
+    probe_secret: str
     caps: Caps
-    server_config: Path
+
+    @property
+    def server_database(self) -> Database:
+        """The database of the server that is live at the beginning."""
+        return self.server_databases[self.sides[0].server]
+
+    @property
+    def offices(self) -> tuple[str, ...]:
+        """The back offices' addresses, in the order in which clerks try them."""
+        return tuple(self.fleet.url(side.office) for side in self.sides)
 
     def url(self, node: str) -> str:
         """Return a node's own address, beside the proxy."""
@@ -58,23 +70,18 @@ def stage_shop(
 ) -> Shop:
     """Start everything and wait until every till has loaded its masters; raises chaos.errors.ChaosError."""
     say("starting PostgreSQL and the proxy")
+    sides = sides_of(preproduction=scenario.fleet.preproduction)
     fleet.start_postgres()
     fleet.start_proxy()
-    server_url = fleet.dsn("server")
-    till_secrets, clerk_secrets, config = _server_files(fleet, scenario, server_url)
+    databases = {sides[0].server: Database(fleet.dsn(DATABASE, node=sides[0].postgres))}
     say(f"importing {catalogue.products:,} products")
-    fleet.run_step(
-        _step(
-            "provision-server", "provision", "server", "--config", str(config),
-            "--tills-file", str(config.parent / "tills.csv"), "--clerks-file", str(config.parent / "clerks.csv"),
-        )
-    )  # fmt: skip
-    fleet.run_step(_step("import", "import", "--config", str(config), "--masters", str(catalogue.folder)))
-    say("starting the server and the back office")
-    fleet.stage(_node(fleet, "server", config, kind="server"), _back_office(fleet, server_url))
+    till_secrets, clerk_secrets = provision_live(fleet, scenario, sides, catalogue.folder)
+    say("starting the servers and the back offices" if sides[1:] else "starting the server and the back office")
+    stage_servers(fleet, sides)
+    databases |= {side.server: Database(fleet.dsn(DATABASE, node=side.postgres)) for side in sides}
     caps = caps_of(profile_named(scenario.fleet.profile), ghz=host_ghz())
     say(f"loading {len(scenario.fleet.tills)} tills")
-    configs = _tills(fleet, scenario, till_secrets, schedule)
+    configs = _tills(fleet, scenario, sides, till_secrets, schedule)
     plans = [till_node(fleet, till, fleet.dir(till) / "till.toml", caps=caps) for till in scenario.fleet.tills]
     fleet.stage(*plans)
     _wait_loaded(fleet, scenario.fleet.tills, say)
@@ -84,10 +91,11 @@ def stage_shop(
         tills=scenario.fleet.tills,
         till_databases={till: Database(sections["till"]["database"]) for till, sections in configs.items()},
         till_configs=configs,
-        server_database=Database(server_url),
+        sides=sides,
+        server_databases=databases,
         clerks=clerk_secrets,
+        probe_secret=till_secrets.get(PROBE_TILL, ""),
         caps=caps,
-        server_config=config,
     )
 
 
@@ -106,26 +114,11 @@ def till_status(fleet: ProcessFleet, till: str, *, timeout_s: float = 2.0) -> di
     return found if isinstance(found, dict) else None
 
 
-def _server_files(
-    fleet: ProcessFleet, scenario: Scenario, database: str
-) -> tuple[dict[str, str], dict[str, str], Path]:
-    folder = fleet.dir("server")
-    tills = write_secrets(folder / "tills.csv", scenario.fleet.tills)
-    clerks = write_secrets(folder / "clerks.csv", [f"clerk{n}" for n in range(1, scenario.backoffice.clerks + 2)])
-    values = {"database": database, "data_dir": folder, "listen": fleet.address("server"), "workers": 1}
-    return tills, clerks, write_toml(folder / "server.toml", {"server": values})
-
-
-def _back_office(fleet: ProcessFleet, database: str) -> NodePlan:
-    values = {"database": database, "listen": fleet.address("backoffice")}
-    config = write_toml(fleet.dir("backoffice") / "backoffice.toml", {"backoffice": values})
-    return _node(fleet, "backoffice", config, kind="backoffice")
-
-
 def _tills(
-    fleet: ProcessFleet, scenario: Scenario, secrets: dict[str, str], schedule: list[dict[str, Any]]
-) -> dict[str, Sections]:
-    """Provision every till behind its own link and return their configurations."""
+    fleet: ProcessFleet, scenario: Scenario, sides: Sequence[Side], secrets: dict[str, str],
+    schedule: list[dict[str, Any]],
+) -> dict[str, Sections]:  # fmt: skip
+    """Provision every till behind its own link to each server and return their configurations."""
     if scenario.fleet.till_database == "postgresql":
         fleet.start_postgres(TILL_POSTGRES)
     small = {till for fault in scenario.faults if fault.kind == SMALL_DISK_KIND for till in fault.targets}
@@ -143,14 +136,15 @@ def _tills(
             "continuous": till not in scenario.sync.scheduled_only,
             "reply_budget_ms": scenario.sync.reply_budget_ms,
         }
+        if sides[1:]:
+            sync["backoff_max_ms"] = PAIR_BACKOFF_MAX_MS
         if schedule:
             sync["schedule"] = schedule
-        link = fleet.link(till, "server")
         own = {
             "name": till,
             "database": url,
             "listen": fleet.address(till),
-            "servers": [link.url],
+            "servers": [fleet.link(till, side.server).url for side in sides],
             "credential_file": write_secret(folder / "till.secret", secrets[till]),
         }
         configs[till] = {"till": own, "sync": sync, "clock": {"offset_file": folder / "clock"}}
@@ -162,7 +156,7 @@ def _tills(
 
 def _provision(fleet: ProcessFleet, till: str) -> None:
     config = fleet.dir(till) / "till.toml"
-    fleet.run_step(_step(f"provision-{till}", "provision", "till", "--config", str(config)))
+    fleet.run_step(step_of(f"provision-{till}", "provision", "till", "--config", str(config)))
 
 
 def _wait_loaded(fleet: ProcessFleet, tills: tuple[str, ...], say: Say) -> None:
@@ -179,21 +173,6 @@ def _wait_loaded(fleet: ProcessFleet, tills: tuple[str, ...], say: Say) -> None:
             time.sleep(0.2)
 
 
-def _step(name: str, *words: str) -> Step:
-    return Step(name=name, argv=(*PROGRAM, *words), env={"PYTHONPATH": python_path()})
-
-
 def till_node(fleet: ProcessFleet, name: str, config: Path, *, caps: Caps) -> NodePlan:
     """Return a till's process."""
-    return _node(fleet, name, config, kind="till", caps=caps)
-
-
-def _node(fleet: ProcessFleet, name: str, config: Path, *, kind: str, caps: Caps | None = None) -> NodePlan:
-    return NodePlan(
-        name=name,
-        argv=(*PROGRAM, kind, "--config", str(config)),
-        env={"PYTHONPATH": python_path()},
-        health_url=f"{fleet.url(name)}/v1/health",
-        health_deadline_s=60.0,
-        caps=caps or Caps(),
-    )
+    return node_of(fleet, name, config, kind="till", caps=caps)
