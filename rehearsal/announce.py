@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from chaos.fleet.process import ProcessFleet
+from chaos.fleet.base import Fleet
 from rehearsal.options import Options
 from rehearsal.plan.scenario import Scenario
 from rehearsal.run_state import Run
 
 
-def announce(run: Run, fleet: ProcessFleet) -> None:
+def announce(run: Run, fleet: Fleet) -> None:
     """Print what will run, before anything does."""
     scenario, say = run.scenario, run.progress.line
     caps = fleet.capper.kind + (f": hardware not judged ({fleet.capper.reason})" if fleet.capper.reason else "")

@@ -13,7 +13,9 @@ from typing import Any
 import click
 
 from chaos.fleet.simulated.cli import explore, simulate
+from rehearsal.gate.cli import gate
 from rehearsal.options import SCENARIOS, Options, scenario_names, scenario_path
+from rehearsal.prove.cli import prove
 
 COULD_NOT_RUN = 30
 
@@ -141,6 +143,8 @@ def unknown_scenario(name: str) -> str:
 
 tillproof.add_command(simulate)
 tillproof.add_command(explore)
+tillproof.add_command(gate)
+tillproof.add_command(prove)
 
 
 def main() -> None:

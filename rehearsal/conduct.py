@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +15,19 @@ from types import FrameType
 from typing import Any
 
 from chaos.errors import ChaosError
+from chaos.fleet.base import Fleet
+from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import ProcessFleet
 from rehearsal import options as naming
 from rehearsal.announce import announce
 from rehearsal.catalogue import Catalogue, build_catalogue
+from rehearsal.drive.disks import ENTRY_COLUMNS
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.selling import START_S, Sold, sell
 from rehearsal.drive.till_api import Refused, identity_session
 from rehearsal.drive.timeline import in_real_time
 from rehearsal.evidence.databases import WitnessUnreadable
-from rehearsal.evidence.export import seal
+from rehearsal.evidence.export import seal, write_rows
 from rehearsal.judge import judge
 from rehearsal.model import Meta, RunRecord
 from rehearsal.options import Options
@@ -35,16 +38,28 @@ from rehearsal.run_state import Run
 from rehearsal.settle.meta import meta_of
 from rehearsal.settle.record import generator_late_p99_ms, machines, write_evidence
 from rehearsal.settle.settling import settle
+from rehearsal.staging.servers import MASTERS
 from rehearsal.staging.shop import Shop, stage_shop
 from rehearsal.witness import Witness
+
+Rewrite = Callable[[NodePlan], NodePlan]
 
 
 class CouldNotRun(Exception):
     """Nothing could be judged because the shop could not be staged; the message says why."""
 
 
-def conduct(scenario: Scenario, options: Options, progress: Progress) -> RunRecord:
-    """Run a scenario and return its record, written to the report folder; raises CouldNotRun."""
+def conduct(
+    scenario: Scenario,
+    options: Options,
+    progress: Progress,
+    *,
+    rewrite: Rewrite | None = None,
+) -> RunRecord:
+    """Run a scenario and return its record, written to the report folder; raises CouldNotRun.
+
+    `rewrite` may change how nodes are started: only the proof of the judge, which plants bugs, gives one.
+    """
     begun = datetime.now(UTC)
     begins = None
     if options.real_time:
@@ -57,7 +72,9 @@ def conduct(scenario: Scenario, options: Options, progress: Progress) -> RunReco
     folder.mkdir(parents=True)
     with _terminated_as_interrupt():
         try:
-            fleet = ProcessFleet(run_dir=folder, seed=scenario.seed, engine=scenario.fleet.fault_engine)
+            fleet = ProcessFleet(
+                run_dir=folder, seed=scenario.seed, engine=scenario.fleet.fault_engine, rewrite=rewrite
+            )
         except ChaosError as error:
             raise CouldNotRun(str(error)) from error
         with fleet:
@@ -78,7 +95,7 @@ def report(folder: Path, meta: Meta, progress: Progress) -> RunRecord:
     return record
 
 
-def _with_fleet(run: Run, fleet: ProcessFleet) -> Meta:
+def _with_fleet(run: Run, fleet: Fleet) -> Meta:
     """Stage, sell, settle, and put everything on record."""
     scenario, progress = run.scenario, run.progress
     announce(run, fleet)
@@ -119,8 +136,15 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], w
         sold.reigns.stop()
     counted = machines(shop.fleet)
     run.trouble += write_evidence(
-        evidence, shop=shop, parts=parts, witness=witness, settlement=_settlement(run, shop, witness)
+        evidence,
+        shop=shop,
+        parts=parts,
+        witness=witness,
+        settlement=_settlement(run, shop, witness),
+        alive=tuple(shop.till_databases),
     )
+    if sold.disks and sold.disks.losses:
+        write_rows(evidence / "losses", "entries", ENTRY_COLUMNS, sold.disks.lost_entries)
     for sampler in samplers:
         sampler.write(evidence)
     if sold.reigns is not None and sold.probe is not None:
@@ -143,10 +167,10 @@ def _settlement(run: Run, shop: Shop, witness: Witness) -> list[dict[str, Any]]:
     return list(found)
 
 
-def _catalogue(run: Run, fleet: ProcessFleet) -> Catalogue:
+def _catalogue(run: Run, fleet: Fleet) -> Catalogue:
     cashiers = len(run.scenario.fleet.tills) * run.scenario.load.cashiers_per_till + 1
     return build_catalogue(
-        fleet.dir("masters"), plan=run.scenario.catalogue, cashiers=cashiers, seed=run.scenario.seed,
+        fleet.dir(MASTERS), plan=run.scenario.catalogue, cashiers=cashiers, seed=run.scenario.seed,
         masters=run.options.masters,
     )  # fmt: skip
 

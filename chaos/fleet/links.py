@@ -23,13 +23,17 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """The way from a till to a server. `url` is what the till is configured with instead of the server's own."""
+    """The way from a till to a server. `url` is what the till is configured with instead of the server's own.
+
+    `lab_url` is where the lab finds the same entrance, if that is another address.
+    """
 
     till: str
     server: str
     url: str
     name: str
     client: ProxyClient
+    lab_url: str | None = None
 
     def cut(self) -> ProxyState:
         """Refuse new connections and drop the open ones."""
@@ -57,7 +61,7 @@ class Link:
 
         Outcome: answered, refused, reset, silent (nothing within the time-out) or broken.
         """
-        parts = urlsplit(self.url)
+        parts = urlsplit(self.lab_url or self.url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
         begun = time.monotonic()
         try:

@@ -27,9 +27,11 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,6 +43,7 @@ from chaos.caps.base import Capper, Counters
 from chaos.caps.detect import detect
 from chaos.errors import CannotRun, ChaosError, NodeUnknown, StepFailed
 from chaos.fleet import postgres, rundir, smalldisk
+from chaos.fleet.base import POSTGRES, PROXY
 from chaos.fleet.health import healthy, plain_dsn
 from chaos.fleet.links import Link
 from chaos.fleet.node import Ending, Node, State
@@ -48,25 +51,32 @@ from chaos.fleet.plan import NO_CAPS, NodePlan, Step
 from chaos.fleet.ports import Ports
 from chaos.fleet.processes import identity
 from chaos.fleet.wardship import Wardship
+from chaos.power import shim
 from chaos.profiles import Caps
 from chaos.proxy.client import ProxyClient
 from chaos.proxy.engine import Choice, choose
 
 HOST = "127.0.0.1"
-PROXY = "proxy"
-POSTGRES = "postgres"
 
 
 class ProcessFleet:
     """All child processes of one run; see the module's text.
 
-    `capper` None: the best that works here (see chaos.caps.detect); `engine`: which proxy server the links use.
+    `capper` None: the best that works here (see chaos.caps.detect); `engine`: which proxy server the links use;
+    `rewrite` may change what each node is started with, for whoever tests the lab with a node that is broken.
     """
 
     kind = "process"
+    python = sys.executable
 
     def __init__(
-        self, *, run_dir: Path, seed: int = 0, engine: Choice = "auto", capper: Capper | None = None
+        self,
+        *,
+        run_dir: Path,
+        seed: int = 0,
+        engine: Choice = "auto",
+        capper: Capper | None = None,
+        rewrite: Callable[[NodePlan], NodePlan] | None = None,
     ) -> None:
         self.seed = seed
         self.engine = choose(engine)
@@ -91,6 +101,13 @@ class ProcessFleet:
         self._links: dict[tuple[str, str], Link] = {}
         self._client: ProxyClient | None = None
         self._lock = threading.RLock()
+        self._rewrite = rewrite
+        self._followed: dict[str, dict[str, str]] = {}
+
+    @property
+    def python_env(self) -> Mapping[str, str]:
+        """Return what lets child processes find our packages."""
+        return {"PYTHONPATH": python_path()}
 
     # places
 
@@ -109,6 +126,10 @@ class ProcessFleet:
         """Return host:port where a node is to listen."""
         return f"{HOST}:{self.port(node)}"
 
+    def peer(self, node: str) -> str:
+        """Return host:port where other nodes find a node: here, where it listens."""
+        return self.address(node)
+
     def url(self, node: str) -> str:
         """Return the http:// address of a node itself, beside any link."""
         return f"http://{self.address(node)}"
@@ -126,6 +147,21 @@ class ProcessFleet:
                 self._record.write(self.work)
             smalldisk.mount(folder, size_bytes)
         return folder
+
+    def follow_disk(self, node: str, *, single: bool) -> None:
+        """Follow what a node writes below its folder and does not sync, from its start on; before it is staged.
+
+        `single`: one process does all the writing. Raises CannotRun where it can't be done.
+        """
+        library = shim.build(self.work / "power")
+        folder = library.parent / node
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)  # a database runs under another account; the folder above can't be listed
+        self._followed[node] = shim.environment(library, disk=self.dir(node), log=folder / "log", single=single)
+
+    def disk_logs(self) -> dict[str, Path]:
+        """Return the logs of what nodes have not synced, for those that are followed."""
+        return {node: Path(env["TILLPROOF_DISK_LOG"]) for node, env in self._followed.items()}
 
     # staging
 
@@ -185,6 +221,10 @@ class ProcessFleet:
                 self._databases.add((node, database))
         return cluster.dsn(database)
 
+    def peer_dsn(self, database: str, *, node: str = POSTGRES) -> str:
+        """Return the URL of a database as nodes reach it: here, as the lab does."""
+        return self.dsn(database, node=node)
+
     def start_proxy(self) -> None:
         """Start the proxy server that links run through."""
         port = self.port(PROXY)
@@ -241,6 +281,10 @@ class ProcessFleet:
         with self._lock:
             if plan.name in self._nodes:
                 raise NodeUnknown(f"node {plan.name} is there already")
+            if self._rewrite is not None:
+                plan = self._rewrite(plan)
+            if plan.name in self._followed:
+                plan = replace(plan, env={**plan.env, **self._followed[plan.name]})
             cage = self.capper.cage(self.work.name, plan.name, plan.caps)
             self._record.groups.extend(str(folder) for folder in cage.folders)
             self._record.write(self.work)

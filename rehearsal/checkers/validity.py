@@ -17,8 +17,8 @@ NAME = "validity"
 GENERATOR_LATE_MAX_MS = 1000.0
 STARTING_AGAIN = frozenset(
     {
-        "kill", "restart", "postgres_restart", "power_cut", "duplicate_uploader", "old_server_returns",
-        "kill_promoting",
+        "kill", "restart", "postgres_restart", "power_cut", "duplicate_uploader", "disk_rollback", "reimage_till",
+        "old_server_returns", "kill_promoting",
     }
 )  # fmt: skip
 TILL_TABLES = (

@@ -16,7 +16,7 @@ from chaos.fleet.health import healthy
 from rehearsal.drive.reigns import Reigns
 from rehearsal.drive.till_api import Refused, Session, identity_session
 from rehearsal.model import FailoverRecord
-from rehearsal.staging.servers import peer_secret, step_of
+from rehearsal.staging.servers import peer_secret, promotion_step
 from rehearsal.staging.shop import Shop
 from rehearsal.staging.sides import Side, other_side
 
@@ -72,11 +72,8 @@ class Operator:
             if new is None:
                 return False, "there is no standby"
             record = self._begun("by hand", old, new)
-            config = self._shop.fleet.dir(new.server) / "server.toml"
             try:
-                said = self._shop.fleet.run_step(
-                    step_of(f"promote-{new.server}", "promote", "--config", str(config))
-                )
+                said = self._shop.fleet.run_step(promotion_step(self._shop.fleet, new.server))
             except ChaosError as error:
                 return False, f"syncref promote: {error}"
             self._note(record, promoted_ms=_now())

@@ -16,9 +16,11 @@ import msgspec
 
 from chaos.errors import ChaosError
 from chaos.faults.base import Context
+from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
-from chaos.fleet.process import ProcessFleet, python_path, source_path
+from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
+from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
 from rehearsal.drive.flips import FlipRunner
@@ -58,6 +60,7 @@ class Sold:
     parity: dict[str, str] = field(default_factory=dict)
     reigns: Reigns | None = None
     probe: ProbeTill | None = None
+    disks: ShopDisks | None = None
 
 
 def sell(
@@ -68,10 +71,11 @@ def sell(
     begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
     sold = Sold(started_ms=begin_ms)
+    disks = ShopDisks(shop, witness, parts=parts, seed=scenario.seed, business_date=business_date)
     context = Context(
         fleet=shop.fleet,
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
-        system=system_plan(scenario, shop),
+        system=system_plan(scenario, shop, disks),
     )
     faults = FaultRunner(scenario, context, say=progress.say)
     reigns = Reigns(witness)
@@ -115,6 +119,7 @@ def sell(
         sold.reigns, sold.probe = reigns, takeover.probe
     sold.trouble += flips.trouble
     sold.failovers, sold.parity = tuple(operator.records), takeover.parity
+    sold.disks = disks
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     return sold
 
@@ -126,7 +131,7 @@ def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:
     return faults.settled(till, wait_s)
 
 
-def _start_load(fleet: ProcessFleet, plan: bytes) -> None:
+def _start_load(fleet: Fleet, plan: bytes) -> None:
     file = fleet.dir(LOAD) / "load.json"
     file.write_bytes(plan)
     file.chmod(0o600)
@@ -137,6 +142,7 @@ def _start_load(fleet: ProcessFleet, plan: bytes) -> None:
             argv=(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"),
             env={"TILLPROOF_LOAD": str(file), "PYTHONPATH": python_path()},
             stop_deadline_s=30.0,
+            beside=True,
         )
     )
 
@@ -162,7 +168,7 @@ def _figures(samplers: Samplers, stage: str, begin: float) -> str:
     return f"{second:4.0f} s  {stage or 'starting'}  {rate:5.1f} entries/s  backlog: {backlog}"
 
 
-def _end_load(fleet: ProcessFleet, sold: Sold) -> int | None:
+def _end_load(fleet: Fleet, sold: Sold) -> int | None:
     """Return the generator's exit code; one that still runs is stopped."""
     if LOAD not in fleet.names():
         return None

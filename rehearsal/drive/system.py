@@ -11,11 +11,13 @@ import psycopg2
 
 from chaos.errors import FaultFailed
 from chaos.faults.base import SlowClerkPlan, SystemPlan
+from chaos.faults.disks import TillDisks
 from chaos.fleet.plan import NodePlan
+from chaos.fleet.process import ProcessFleet
 from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.configs import write_toml
-from rehearsal.staging.servers import step_of
+from rehearsal.staging.servers import promotion_step
 from rehearsal.staging.shop import Shop, till_node, till_sections
 
 DUPLICATE_KIND = "duplicate_uploader"
@@ -34,12 +36,14 @@ SLOW_CLERK = (
 )
 
 
-def system_plan(scenario: Scenario, shop: Shop) -> SystemPlan:
+def system_plan(scenario: Scenario, shop: Shop, disks: TillDisks) -> SystemPlan:
     """Return the plan; second uploaders are made only for tills that a fault aims at."""
     wanted = {till for fault in scenario.faults if fault.kind == DUPLICATE_KIND for till in fault.targets}
     return SystemPlan(
         duplicates={till: _twin(shop, till) for till in sorted(wanted)},
         clock_files={till: shop.fleet.dir(till) / "clock" for till in shop.tills},
+        disks=disks,
+        disk_logs=shop.fleet.disk_logs() if isinstance(shop.fleet, ProcessFleet) else {},
         databases={side.server: ServerStatements(shop.server_databases[side.server]) for side in shop.sides},
         promoters={server: _promoter(shop, server) for server in sorted(_promoted(scenario))},
         slow_clerk=SlowClerkPlan(dsn=shop.server_database.dsn, statements=SLOW_CLERK),
@@ -84,8 +88,8 @@ def _promoted(scenario: Scenario) -> set[str]:
 def _promoter(shop: Shop, server: str) -> str:
     """Add the operator's command as a node, not started."""
     name = f"{PROMOTER}{server}"
-    step = step_of(name, "promote", "--config", str(shop.fleet.dir(server) / "server.toml"))
-    shop.fleet.add(NodePlan(name=name, argv=step.argv, env=step.env))
+    step = promotion_step(shop.fleet, server)
+    shop.fleet.add(NodePlan(name=name, argv=step.argv, env=step.env, folders=step.folders))
     return name
 
 
@@ -95,6 +99,5 @@ def _twin(shop: Shop, till: str) -> str:
     sections = till_sections(shop, till)
     sections["till"]["listen"] = fleet.address(twin)
     config = write_toml(fleet.dir(twin) / "till.toml", sections)
-    plan = till_node(fleet, twin, config, caps=shop.caps)
-    fleet.add(NodePlan(name=plan.name, argv=plan.argv, env=plan.env, health_url=plan.health_url, caps=plan.caps))
+    fleet.add(till_node(fleet, twin, config, caps=shop.caps, folders=(till,)))
     return twin

@@ -17,7 +17,7 @@ import psutil
 from hdrh.histogram import HdrHistogram
 
 from chaos.errors import ChaosError
-from chaos.fleet.process import ProcessFleet
+from chaos.fleet import base
 from chaos.profiles import Caps, host_ghz, machine
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import (
@@ -39,7 +39,13 @@ PACKAGES = ("SQLAlchemy", "psycopg2-binary", "litestar", "uvicorn", "locust", "e
 
 
 def write_evidence(
-    evidence: Path, *, shop: Shop, parts: Path, witness: Witness, settlement: Sequence[dict[str, Any]]
+    evidence: Path,
+    *,
+    shop: Shop,
+    parts: Path,
+    witness: Witness,
+    settlement: Sequence[dict[str, Any]],
+    alive: Sequence[str],
 ) -> list[str]:
     """Write what the witnesses hold and the load left in `parts`; returns what could not be had."""
     trouble = []
@@ -52,7 +58,7 @@ def write_evidence(
     else:
         trouble.append("the load generator left no latencies")
     export_opening(evidence, shop.catalogue.folder)
-    for till in shop.tills:
+    for till in alive:
         try:
             export_till(evidence, till, shop.till_databases[till])
         except WitnessUnreadable as error:
@@ -111,7 +117,7 @@ def generator_late_p99_ms(parts: Path) -> float | None:
     return float(late.get_value_at_percentile(99)) if late.get_total_count() else None
 
 
-def fleet_facts(fleet: ProcessFleet, scenario: Scenario, caps: Caps, tills: Sequence[str]) -> Fleet:
+def fleet_facts(fleet: base.Fleet, scenario: Scenario, caps: Caps, tills: Sequence[str]) -> Fleet:
     """Return what really ran."""
     enforced = all(counters.enforced for name, counters in fleet.counters().items() if name in tills)
     return Fleet(
@@ -130,7 +136,7 @@ def fleet_facts(fleet: ProcessFleet, scenario: Scenario, caps: Caps, tills: Sequ
     )
 
 
-def machines(fleet: ProcessFleet) -> tuple[Machine, ...]:
+def machines(fleet: base.Fleet) -> tuple[Machine, ...]:
     """Return each node's account by the kernel, and how often the fleet really started it again."""
     lives = fleet.lives()
     return tuple(

@@ -5,22 +5,22 @@ Keeps: with preproduction nothing but proxied links lies between the sides, so t
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from chaos.errors import NodeFailed
+from chaos.fleet.base import Fleet
 from chaos.fleet.health import healthy
 from chaos.fleet.plan import NodePlan, Step
-from chaos.fleet.process import ProcessFleet, python_path
 from chaos.profiles import Caps
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.configs import write_secret, write_secrets, write_toml
 from rehearsal.staging.sides import Side
 
-PROGRAM = (sys.executable, "-c", "from syncref.cli import main; main()")
+PROGRAM = ("-c", "from syncref.cli import main; main()")
+MASTERS = "masters"
 DATABASE = "server"
 PEERS = "peers"
 PROBE_TILL = "PROBE"
@@ -28,27 +28,29 @@ CONFIRM_DEADLINE_S = 30.0
 
 
 def provision_live(
-    fleet: ProcessFleet, scenario: Scenario, sides: Sequence[Side], masters: Path
+    fleet: Fleet, scenario: Scenario, sides: Sequence[Side], masters: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Make the first side's database and import the masters; return the tills' and the clerks' secrets."""
     side = sides[0]
     folder = fleet.dir(side.server)
     tills = write_secrets(folder / "tills.csv", [*scenario.fleet.tills, *([PROBE_TILL] if sides[1:] else [])])
     clerks = write_secrets(folder / "clerks.csv", [f"clerk{n}" for n in range(1, scenario.backoffice.clerks + 2)])
-    if sides[1:]:
+    shared = (PEERS,) if sides[1:] else ()
+    if shared:
         write_peer_secret(fleet, sides)
     config = str(write_server_config(fleet, sides, side))
     fleet.run_step(
         step_of(
-            "provision-server", "provision", "server", "--config", config,
+            fleet, "provision-server", (side.server, *shared), "provision", "server", "--config", config,
             "--tills-file", str(folder / "tills.csv"), "--clerks-file", str(folder / "clerks.csv"),
         )
     )  # fmt: skip
-    fleet.run_step(step_of("import", "import", "--config", config, "--masters", str(masters)))
+    words = ("import", "--config", config, "--masters", str(masters))
+    fleet.run_step(step_of(fleet, "import", (side.server, MASTERS, *shared), *words))
     return tills, clerks
 
 
-def stage_servers(fleet: ProcessFleet, sides: Sequence[Side]) -> None:
+def stage_servers(fleet: Fleet, sides: Sequence[Side]) -> None:
     """Start every side's servers, the copy of the live database first; return once the first side is live."""
     for side in sides[1:]:
         fleet.follow_postgres(side.postgres, sides[0].postgres)
@@ -61,7 +63,7 @@ def stage_servers(fleet: ProcessFleet, sides: Sequence[Side]) -> None:
         time.sleep(0.1)
 
 
-def rebuild_standby(fleet: ProcessFleet, sides: Sequence[Side], *, primary: Side, standby: Side) -> None:
+def rebuild_standby(fleet: Fleet, sides: Sequence[Side], *, primary: Side, standby: Side) -> None:
     """Make a side that was live before the standby of the one that is live now, by the operator's runbook."""
     for node in (standby.office, standby.server):
         fleet.stop(node)
@@ -71,11 +73,11 @@ def rebuild_standby(fleet: ProcessFleet, sides: Sequence[Side], *, primary: Side
         fleet.start(node)
 
 
-def write_server_config(fleet: ProcessFleet, sides: Sequence[Side], side: Side) -> Path:
+def write_server_config(fleet: Fleet, sides: Sequence[Side], side: Side) -> Path:
     """Write a side's server.toml; its peers are reached over links of their own."""
     folder = fleet.dir(side.server)
     values: dict[str, Any] = {
-        "database": fleet.dsn(DATABASE, node=side.postgres),
+        "database": fleet.peer_dsn(DATABASE, node=side.postgres),
         "data_dir": folder,
         "listen": fleet.address(side.server),
         "workers": 1,
@@ -87,51 +89,53 @@ def write_server_config(fleet: ProcessFleet, sides: Sequence[Side], side: Side) 
     return write_toml(folder / "server.toml", {"server": values})
 
 
-def write_peer_secret(fleet: ProcessFleet, sides: Sequence[Side]) -> None:
+def write_peer_secret(fleet: Fleet, sides: Sequence[Side]) -> None:
     """Draw the secret that the sides' servers share."""
     names = write_secrets(fleet.dir(PEERS) / "secrets.csv", [side.server for side in sides])
     write_secret(fleet.dir(PEERS) / "secret", names[sides[0].server])
 
 
-def peer_secret(fleet: ProcessFleet) -> str:
+def peer_secret(fleet: Fleet) -> str:
     """Return the secret that the sides' servers share."""
     return (fleet.dir(PEERS) / "secret").read_text(encoding="utf-8").strip()
 
 
-def server_plans(fleet: ProcessFleet, sides: Sequence[Side], side: Side) -> tuple[NodePlan, NodePlan]:
+def server_plans(fleet: Fleet, sides: Sequence[Side], side: Side) -> tuple[NodePlan, NodePlan]:
     """Return a side's sync server and back office as processes.
 
     With preproduction they are well as soon as they answer, whatever their role: a standby is no failure.
     """
     path = "/v1/alive" if sides[1:] else "/v1/health"
-    values = {"database": fleet.dsn(DATABASE, node=side.postgres), "listen": fleet.address(side.office)}
+    values = {"database": fleet.peer_dsn(DATABASE, node=side.postgres), "listen": fleet.address(side.office)}
     office = write_toml(fleet.dir(side.office) / "backoffice.toml", {"backoffice": values})
     server = fleet.dir(side.server) / "server.toml"
     return (
-        node_of(fleet, side.server, server, kind="server", health=path),
+        node_of(fleet, side.server, server, kind="server", health=path, folders=(PEERS,) if sides[1:] else ()),
         node_of(fleet, side.office, office, kind="backoffice", health=path),
     )
 
 
-def step_of(name: str, *words: str) -> Step:
-    """Return a one-shot command of the system under test."""
-    return Step(name=name, argv=(*PROGRAM, *words), env={"PYTHONPATH": python_path()})
+def promotion_step(fleet: Fleet, server: str) -> Step:
+    """Return the operator's command that makes a standby the live server."""
+    config = str(fleet.dir(server) / "server.toml")
+    return step_of(fleet, f"promote-{server}", (server, PEERS), "promote", "--config", config)
+
+
+def step_of(fleet: Fleet, name: str, folders: tuple[str, ...], *words: str) -> Step:
+    """Return a one-shot command of the system under test; `folders`: nodes whose folders it uses."""
+    return Step(name=name, argv=(fleet.python, *PROGRAM, *words), env=fleet.python_env, folders=folders)
 
 
 def node_of(
-    fleet: ProcessFleet,
-    name: str,
-    config: Path,
-    *,
-    kind: str,
-    health: str = "/v1/health",
-    caps: Caps | None = None,
-) -> NodePlan:
-    """Return a process of the system under test."""
+    fleet: Fleet, name: str, config: Path, *, kind: str, health: str = "/v1/health", caps: Caps | None = None,
+    folders: tuple[str, ...] = (),
+) -> NodePlan:  # fmt: skip
+    """Return a process of the system under test; `folders`: other nodes' that it uses."""
     return NodePlan(
         name=name,
-        argv=(*PROGRAM, kind, "--config", str(config)),
-        env={"PYTHONPATH": python_path()},
+        argv=(fleet.python, *PROGRAM, kind, "--config", str(config)),
+        env=fleet.python_env,
+        folders=folders,
         health_url=f"{fleet.url(name)}{health}",
         health_deadline_s=60.0,
         caps=caps or Caps(),

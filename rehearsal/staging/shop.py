@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import CannotRun, NodeFailed
-from chaos.fleet.plan import NodePlan
+from chaos.fleet.base import Fleet
+from chaos.fleet.plan import NodePlan, Step
 from chaos.fleet.process import ProcessFleet
 from chaos.profiles import Caps, caps_of, host_ghz, profile_named
 from rehearsal.catalogue import Catalogue
@@ -30,6 +31,7 @@ AT_ONCE = 4
 SMALL_DISK_KIND = "disk_full"
 SMALL_DISK_BYTES = 256 * 2**20
 PAIR_BACKOFF_MAX_MS = 2000
+POWER_CUT_KIND = "power_cut"
 
 Say = Callable[[str], None]
 Sections = dict[str, dict[str, Any]]
@@ -39,7 +41,7 @@ Sections = dict[str, dict[str, Any]]
 class Shop:
     """What the rest of the run needs to know of the staged shop."""
 
-    fleet: ProcessFleet
+    fleet: Fleet
     catalogue: Catalogue
     tills: tuple[str, ...]
     till_databases: dict[str, Database]
@@ -66,13 +68,14 @@ class Shop:
 
 
 def stage_shop(
-    fleet: ProcessFleet, scenario: Scenario, catalogue: Catalogue, *, schedule: list[dict[str, Any]], say: Say
+    fleet: Fleet, scenario: Scenario, catalogue: Catalogue, *, schedule: list[dict[str, Any]], say: Say
 ) -> Shop:
     """Start everything and wait until every till has loaded its masters; raises chaos.errors.ChaosError."""
+    _follow_disks(fleet, scenario, say)
     say("starting PostgreSQL and the proxy")
-    sides = sides_of(preproduction=scenario.fleet.preproduction)
     fleet.start_postgres()
     fleet.start_proxy()
+    sides = sides_of(preproduction=scenario.fleet.preproduction)
     databases = {sides[0].server: Database(fleet.dsn(DATABASE, node=sides[0].postgres))}
     say(f"importing {catalogue.products:,} products")
     till_secrets, clerk_secrets = provision_live(fleet, scenario, sides, catalogue.folder)
@@ -104,7 +107,7 @@ def till_sections(shop: Shop, till: str) -> Sections:
     return {name: dict(section) for name, section in shop.till_configs[till].items()}
 
 
-def till_status(fleet: ProcessFleet, till: str, *, timeout_s: float = 2.0) -> dict[str, Any] | None:
+def till_status(fleet: Fleet, till: str, *, timeout_s: float = 2.0) -> dict[str, Any] | None:
     """Return what a till says of itself, None when it does not answer."""
     try:
         with urllib.request.urlopen(f"{fleet.url(till)}/v1/status", timeout=timeout_s) as answer:  # noqa: S310
@@ -114,8 +117,20 @@ def till_status(fleet: ProcessFleet, till: str, *, timeout_s: float = 2.0) -> di
     return found if isinstance(found, dict) else None
 
 
+def _follow_disks(fleet: Fleet, scenario: Scenario, say: Say) -> None:
+    """Follow the writes of what a power cut aims at; where that can't be done the fault says so."""
+    wanted = {target for fault in scenario.faults if fault.kind == POWER_CUT_KIND for target in fault.targets}
+    if not isinstance(fleet, ProcessFleet):
+        return
+    for node in sorted(wanted):
+        try:
+            fleet.follow_disk(node, single=node in scenario.fleet.tills)
+        except CannotRun as error:
+            say(f"no power cut on {node}: {error}")
+
+
 def _tills(
-    fleet: ProcessFleet, scenario: Scenario, sides: Sequence[Side], secrets: dict[str, str],
+    fleet: Fleet, scenario: Scenario, sides: Sequence[Side], secrets: dict[str, str],
     schedule: list[dict[str, Any]],
 ) -> dict[str, Sections]:  # fmt: skip
     """Provision every till behind its own link to each server and return their configurations."""
@@ -154,12 +169,18 @@ def _tills(
     return configs
 
 
-def _provision(fleet: ProcessFleet, till: str) -> None:
-    config = fleet.dir(till) / "till.toml"
-    fleet.run_step(step_of(f"provision-{till}", "provision", "till", "--config", str(config)))
+def _provision(fleet: Fleet, till: str) -> None:
+    fleet.run_step(provision_step(fleet, till))
 
 
-def _wait_loaded(fleet: ProcessFleet, tills: tuple[str, ...], say: Say) -> None:
+def provision_step(fleet: Fleet, till: str, *, cluster: str = "", clean: tuple[str, ...] = ()) -> Step:
+    """Return the command that sets a till up; `clean`: the options with which it is cleaned instead."""
+    words = ["provision", "till", "--config", str(fleet.dir(till) / "till.toml"), *clean]
+    words += ["--cluster", cluster] if cluster else []
+    return step_of(fleet, f"provision-{till}", (till,), *words)
+
+
+def _wait_loaded(fleet: Fleet, tills: tuple[str, ...], say: Say) -> None:
     waiting, until = list(tills), time.monotonic() + LOAD_DEADLINE_S
     while waiting:
         ready = [till for till in waiting if (till_status(fleet, till) or {}).get("loaded")]
@@ -173,6 +194,6 @@ def _wait_loaded(fleet: ProcessFleet, tills: tuple[str, ...], say: Say) -> None:
             time.sleep(0.2)
 
 
-def till_node(fleet: ProcessFleet, name: str, config: Path, *, caps: Caps) -> NodePlan:
-    """Return a till's process."""
-    return node_of(fleet, name, config, kind="till", caps=caps)
+def till_node(fleet: Fleet, name: str, config: Path, *, caps: Caps, folders: tuple[str, ...] = ()) -> NodePlan:
+    """Return a till's process; `folders`: other tills whose data it uses."""
+    return node_of(fleet, name, config, kind="till", caps=caps, folders=folders)
