@@ -26,6 +26,8 @@ FIGURES: dict[str, str] = {
     "failover.promote": "duration",  # from there to the open term
     "failover.recovery": "duration",  # from the death to the first entry accepted in the new term
     "failover.recovery.all": "duration",  # and to the first of the last till
+    "failover.refused": "share",  # of the sales asked for meanwhile
+    "failover.p99_ratio": "count",  # sale p99 meanwhile, over that of the rest of the run
     "drain": "duration",
     "sales": "count",
     "edits": "count",
