@@ -70,7 +70,7 @@ class Takeover:
             return False, "there is no other side"
         begun = time.monotonic()
         try:
-            rebuild_standby(self._shop.fleet, self._shop.sides, primary=primary, standby=standby)
+            rebuild_standby(self._shop.fleet, primary=primary, standby=standby)
         except ChaosError as error:
             return False, f"{standby.server} could not be made a standby again: {error}"
         return True, f"{standby.server} copied anew from {primary.server} in {time.monotonic() - begun:.1f} s"

@@ -16,6 +16,7 @@ from chaos.fleet.health import healthy
 from chaos.fleet.plan import NodePlan, Step
 from chaos.profiles import Caps
 from rehearsal.plan.scenario import Scenario
+from rehearsal.staging.certificates import Certificates
 from rehearsal.staging.configs import write_secret, write_secrets, write_toml
 from rehearsal.staging.sides import Side
 
@@ -28,7 +29,7 @@ CONFIRM_DEADLINE_S = 30.0
 
 
 def provision_live(
-    fleet: Fleet, scenario: Scenario, sides: Sequence[Side], masters: Path
+    fleet: Fleet, scenario: Scenario, sides: Sequence[Side], certificates: Certificates, masters: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Make the first side's database and import the masters; return the tills' and the clerks' secrets."""
     side = sides[0]
@@ -38,7 +39,7 @@ def provision_live(
     shared = (PEERS,) if sides[1:] else ()
     if shared:
         write_peer_secret(fleet, sides)
-    config = str(write_server_config(fleet, sides, side))
+    config = str(write_server_config(fleet, sides, side, certificates))
     fleet.run_step(
         step_of(
             fleet, "provision-server", (side.server, *shared), "provision", "server", "--config", config,
@@ -50,12 +51,12 @@ def provision_live(
     return tills, clerks
 
 
-def stage_servers(fleet: Fleet, sides: Sequence[Side]) -> None:
+def stage_servers(fleet: Fleet, sides: Sequence[Side], certificates: Certificates) -> None:
     """Start every side's servers, the copy of the live database first; return once the first side is live."""
     for side in sides[1:]:
         fleet.follow_postgres(side.postgres, sides[0].postgres)
-        write_server_config(fleet, sides, side)
-    fleet.stage(*(plan for side in sides for plan in server_plans(fleet, sides, side)))
+        write_server_config(fleet, sides, side, certificates)
+    fleet.stage(*(plan for side in sides for plan in server_plans(fleet, sides, side, certificates)))
     until = time.monotonic() + CONFIRM_DEADLINE_S
     while not healthy(f"{fleet.url(sides[0].server)}/v1/health"):
         if time.monotonic() > until:
@@ -63,17 +64,16 @@ def stage_servers(fleet: Fleet, sides: Sequence[Side]) -> None:
         time.sleep(0.1)
 
 
-def rebuild_standby(fleet: Fleet, sides: Sequence[Side], *, primary: Side, standby: Side) -> None:
+def rebuild_standby(fleet: Fleet, *, primary: Side, standby: Side) -> None:
     """Make a side that was live before the standby of the one that is live now, by the operator's runbook."""
     for node in (standby.office, standby.server):
         fleet.stop(node)
     fleet.follow_postgres(standby.postgres, primary.postgres)
-    write_server_config(fleet, sides, standby)
     for node in (standby.server, standby.office):
         fleet.start(node)
 
 
-def write_server_config(fleet: Fleet, sides: Sequence[Side], side: Side) -> Path:
+def write_server_config(fleet: Fleet, sides: Sequence[Side], side: Side, certificates: Certificates) -> Path:
     """Write a side's server.toml; its peers are reached over links of their own."""
     folder = fleet.dir(side.server)
     values: dict[str, Any] = {
@@ -81,6 +81,8 @@ def write_server_config(fleet: Fleet, sides: Sequence[Side], side: Side) -> Path
         "data_dir": folder,
         "listen": fleet.address(side.server),
         "workers": 1,
+        **certificates.shown_by(side.server),
+        **certificates.known_by(side.server),
     }
     if sides[1:]:
         peers = [fleet.link(side.server, other.server).url for other in sides if other != side]
@@ -100,13 +102,18 @@ def peer_secret(fleet: Fleet) -> str:
     return (fleet.dir(PEERS) / "secret").read_text(encoding="utf-8").strip()
 
 
-def server_plans(fleet: Fleet, sides: Sequence[Side], side: Side) -> tuple[NodePlan, NodePlan]:
+def server_plans(
+    fleet: Fleet, sides: Sequence[Side], side: Side, certificates: Certificates
+) -> tuple[NodePlan, NodePlan]:
     """Return a side's sync server and back office as processes.
 
     With preproduction they are well as soon as they answer, whatever their role: a standby is no failure.
     """
     path = "/v1/alive" if sides[1:] else "/v1/health"
-    values = {"database": fleet.peer_dsn(DATABASE, node=side.postgres), "listen": fleet.address(side.office)}
+    values = {
+        "database": fleet.peer_dsn(DATABASE, node=side.postgres), "listen": fleet.address(side.office),
+        **certificates.shown_by(side.office),
+    }  # fmt: skip
     office = write_toml(fleet.dir(side.office) / "backoffice.toml", {"backoffice": values})
     server = fleet.dir(side.server) / "server.toml"
     return (

@@ -21,8 +21,16 @@ from chaos.profiles import Caps, caps_of, host_ghz, profile_named
 from rehearsal.catalogue import Catalogue
 from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
+from rehearsal.staging.certificates import Certificates
 from rehearsal.staging.configs import write_secret, write_toml
-from rehearsal.staging.servers import DATABASE, PROBE_TILL, node_of, provision_live, stage_servers, step_of
+from rehearsal.staging.servers import (
+    DATABASE,
+    PROBE_TILL,
+    node_of,
+    provision_live,
+    stage_servers,
+    step_of,
+)
 from rehearsal.staging.sides import Side, sides_of
 
 TILL_POSTGRES = "tillpostgres"
@@ -76,15 +84,16 @@ def stage_shop(
     fleet.start_postgres()
     fleet.start_proxy()
     sides = sides_of(preproduction=scenario.fleet.preproduction)
+    certificates = Certificates(fleet, encrypted=scenario.fleet.tls)
     databases = {sides[0].server: Database(fleet.dsn(DATABASE, node=sides[0].postgres))}
     say(f"importing {catalogue.products:,} products")
-    till_secrets, clerk_secrets = provision_live(fleet, scenario, sides, catalogue.folder)
+    till_secrets, clerk_secrets = provision_live(fleet, scenario, sides, certificates, catalogue.folder)
     say("starting the servers and the back offices" if sides[1:] else "starting the server and the back office")
-    stage_servers(fleet, sides)
+    stage_servers(fleet, sides, certificates)
     databases |= {side.server: Database(fleet.dsn(DATABASE, node=side.postgres)) for side in sides}
     caps = caps_of(profile_named(scenario.fleet.profile), ghz=host_ghz())
     say(f"loading {len(scenario.fleet.tills)} tills")
-    configs = _tills(fleet, scenario, sides, till_secrets, schedule)
+    configs = _tills(fleet, scenario, sides, till_secrets, schedule, certificates=certificates)
     plans = [till_node(fleet, till, fleet.dir(till) / "till.toml", caps=caps) for till in scenario.fleet.tills]
     fleet.stage(*plans)
     _wait_loaded(fleet, scenario.fleet.tills, say)
@@ -131,7 +140,7 @@ def _follow_disks(fleet: Fleet, scenario: Scenario, say: Say) -> None:
 
 def _tills(
     fleet: Fleet, scenario: Scenario, sides: Sequence[Side], secrets: dict[str, str],
-    schedule: list[dict[str, Any]],
+    schedule: list[dict[str, Any]], *, certificates: Certificates,
 ) -> dict[str, Sections]:  # fmt: skip
     """Provision every till behind its own link to each server and return their configurations."""
     if scenario.fleet.till_database == "postgresql":
@@ -161,6 +170,8 @@ def _tills(
             "listen": fleet.address(till),
             "servers": [fleet.link(till, side.server).url for side in sides],
             "credential_file": write_secret(folder / "till.secret", secrets[till]),
+            **certificates.shown_by(till),
+            **certificates.known_by(till),
         }
         configs[till] = {"till": own, "sync": sync, "clock": {"offset_file": folder / "clock"}}
         write_toml(folder / "till.toml", configs[till])
