@@ -21,11 +21,12 @@ from chaos.fleet.process import ProcessFleet
 from rehearsal import options as naming
 from rehearsal.announce import announce
 from rehearsal.catalogue import Catalogue, build_catalogue
+from rehearsal.drive.disks import ENTRY_COLUMNS
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.selling import START_S, Sold, sell
 from rehearsal.drive.till_api import Refused, identity_session
 from rehearsal.drive.timeline import in_real_time
-from rehearsal.evidence.export import seal
+from rehearsal.evidence.export import seal, write_rows
 from rehearsal.judge import judge
 from rehearsal.model import Meta, RunRecord
 from rehearsal.options import Options
@@ -131,8 +132,10 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, parts: Path, samplers: list
         sampler.stop()
     counted = machines(shop.fleet)
     run.trouble += write_evidence(
-        evidence, shop=shop, parts=parts, settlement=_settlement(run, shop), alive=shop.tills
+        evidence, shop=shop, parts=parts, settlement=_settlement(run, shop), alive=tuple(shop.till_databases)
     )
+    if sold.disks and sold.disks.losses:
+        write_rows(evidence / "losses", "entries", ENTRY_COLUMNS, sold.disks.lost_entries)
     for sampler in samplers:
         sampler.write(evidence)
     meta = meta_of(run, shop, sold, counted=counted, late_p99_ms=late_ms)

@@ -66,6 +66,7 @@ class Gross:
     cashiers: int = 0
     tills: int = 0
     server: int = 0
+    lost: int = 0  # of what cashiers saw, what a declared loss took from both others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class Sales:
     on_tills: int = 0
     on_server: int = 0
     settled: int = 0
+    lost: int = 0  # receipts of declared losses, which are on neither side
     gross_minor: Gross = Gross()
 
 
@@ -209,13 +211,51 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What a till's disk lost of one journal, declared by whoever watched it go: entries kept + 1 to head.
+
+    Those up to `arrived` were on the server at that moment, and must stay there; those after it are missing,
+    exactly those. evidence/losses/entries.csv holds the bytes of all of them under `loss`. `receipts` and
+    `gross_minor` count what is missing.
+    """
+
+    loss: int
+    kind: str
+    till: str
+    at_ms: int
+    incarnation: str
+    kept: int
+    head: int
+    arrived: int
+    receipts: int = 0
+    gross_minor: int = 0
+
+    @property
+    def missing_from(self) -> int:
+        """The first sequence that is on neither side."""
+        return max(self.kept, self.arrived) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clone:
+    """A copy of a till that sold under its identity: evidence/tills/<name>, copied at (incarnation, seq)."""
+
+    name: str
+    till: str
+    at_ms: int
+    incarnation: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
     """evidence/meta.json. Times are ISO 8601 UTC; `digests` is file → SHA-256 of its stored bytes.
 
     expected_z    (till, business date) pairs whose Z report must exist
     pairs         (sku, sku, sum): prices whose sum every consistent state keeps
     clock_error   till → largest ms by which a fault moved its clock (absent: 0)
-    lost          op ids that a declared loss may have removed
+    losses        what disks lost, and may be missing: exactly that
+    clones        copies of tills that sold, too
     stale_bound_s how old the masters of a till that is online may be
     """
 
@@ -243,7 +283,8 @@ class Meta:
     expected_z: tuple[tuple[str, str], ...] = ()
     pairs: tuple[tuple[str, str, int], ...] = ()
     clock_error: dict[str, int] = field(default_factory=dict)
-    lost: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    clones: tuple[Clone, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
     interrupted: bool = False

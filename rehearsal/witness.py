@@ -22,14 +22,15 @@ PG_OPTIONS = "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5
 
 _TILL_SQL = (
     "SELECT incarnation, head_seq, acked, cursor_n, cursor_pos, stock_seq, contact_ms, masters_ms, overlay,"
-    " business_date, alarm FROM till"
+    " business_date, alarm, till FROM till"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TillMark:
-    """A till's own database, at one instant."""
+    """A till's own database, at one instant. `till` is who it says it is: a copy says the till's name."""
 
+    till: str
     incarnation: str
     head: int
     acked: int
@@ -62,10 +63,15 @@ class Witness:
         self._held: dict[str, PgConnection] = {}
         self._lock = threading.Lock()
 
+    def add(self, name: str, database: Database) -> None:
+        """Take in a till that came later."""
+        self._tills[name] = database
+
     def till(self, name: str) -> TillMark:
         """Return a till's mark; raises WitnessUnreadable."""
         row = self._query(self._tills[name], _TILL_SQL)[0]
         return TillMark(
+            till=row[11],
             incarnation=bytes(row[0]).hex(),
             head=row[1],
             acked=row[2],
@@ -101,8 +107,8 @@ class Witness:
 
     def durable_seq(self, till: str) -> int:
         """Return up to where the server has a till's present journal, 0 when it has nothing of it."""
-        incarnation = self.till(till).incarnation
-        return dict(self.server().durable).get((till, incarnation), 0)
+        mark = self.till(till)
+        return dict(self.server().durable).get((mark.till, mark.incarnation), 0)
 
     def oldest_change_ms(self, position: int) -> int | None:
         """Return when the oldest change was made that a cursor at `position` does not cover; None: none."""

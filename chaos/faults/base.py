@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
+from chaos.faults.disks import TillDisks
 from chaos.fleet.links import Link
 from chaos.fleet.node import State
 from chaos.witness import Witness
@@ -53,12 +54,14 @@ class SystemPlan:
 
     `duplicates`: till -> node (added to the fleet, not started) that uploads the same till's journal.
     `clock_files`: till -> file holding the ms that the till adds to its clock.
+    `disks`: how tills' disks are copied, lost and set up.
     `disk_logs`: node -> log of what it has not synced (see chaos/power).
     """
 
     duplicates: Mapping[str, str] = field(default_factory=dict)
     clock_files: Mapping[str, Path] = field(default_factory=dict)
     slow_clerk: SlowClerkPlan | None = None
+    disks: TillDisks | None = None
     disk_logs: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -132,6 +135,12 @@ class Fault(ABC):
     @abstractmethod
     def evidence(self, context: Context) -> Bite:
         """Tell whether it bit."""
+
+
+def planned_disks(context: Context) -> TillDisks:
+    """Return the plan's disks; obstacle() has seen that there are some."""
+    assert context.system.disks is not None
+    return context.system.disks
 
 
 def together(bites: Iterable[Bite]) -> Bite:

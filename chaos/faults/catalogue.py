@@ -10,8 +10,10 @@ from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.base import Fault
 from chaos.faults.black_hole import BlackHole
 from chaos.faults.clock_jump import ClockJump
+from chaos.faults.clone_till import CloneTill
 from chaos.faults.cut import Cut
 from chaos.faults.disk_full import DiskFull
+from chaos.faults.disk_rollback import DiskRollback
 from chaos.faults.duplicate_uploader import DuplicateUploader
 from chaos.faults.kill import Kill
 from chaos.faults.latency import Latency
@@ -20,6 +22,7 @@ from chaos.faults.noop import Noop
 from chaos.faults.pause import Pause
 from chaos.faults.postgres_restart import PostgresRestart
 from chaos.faults.power_cut import PowerCut
+from chaos.faults.reimage_till import ReimageTill
 from chaos.faults.reset import Reset
 from chaos.faults.restart import Restart
 from chaos.faults.slow_clerk import SlowClerk
@@ -43,6 +46,9 @@ FAULTS: Mapping[str, type[Fault]] = {
         ClockJump,
         DiskFull,
         SlowClerk,
+        DiskRollback,
+        CloneTill,
+        ReimageTill,
     )
 }
 

@@ -13,6 +13,9 @@ from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.witness import Witness
 
 REACH_TIMEOUT_S = 1.0
+LAST_SALE = (
+    "SELECT at_ms FROM receipt WHERE incarnation = (SELECT incarnation FROM till) ORDER BY seq DESC LIMIT 1"
+)
 
 
 class FaultWitness:
@@ -58,7 +61,7 @@ class FaultWitness:
     def till_last_sale_ms(self, till: str) -> int | None:
         """Return the time on the till's latest receipt."""
         try:
-            rows = self._witness.till_rows(till, "SELECT at_ms FROM receipt ORDER BY seq DESC LIMIT 1")
+            rows = self._witness.till_rows(till, LAST_SALE)
         except WitnessUnreadable:
             return None
         return int(rows[0][0]) if rows else None

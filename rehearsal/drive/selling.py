@@ -19,6 +19,7 @@ from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
+from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
 from rehearsal.drive.flips import FlipRunner
@@ -50,6 +51,7 @@ class Sold:
     trouble: list[str] = field(default_factory=list)
     stages: tuple[StageRecord, ...] = ()
     faults: tuple[FaultRecord, ...] = ()
+    disks: ShopDisks | None = None
 
 
 def sell(
@@ -60,10 +62,11 @@ def sell(
     begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
     sold = Sold(started_ms=begin_ms)
+    disks = ShopDisks(shop, witness, parts=parts, seed=scenario.seed, business_date=business_date)
     context = Context(
         fleet=shop.fleet,
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
-        system=system_plan(scenario, shop),
+        system=system_plan(scenario, shop, disks),
     )
     faults = FaultRunner(scenario, context, say=progress.say)
     stages = StageRunner(scenario.stages, shop=shop, witness=witness, say=progress.say)
@@ -93,6 +96,7 @@ def sell(
         sold.generator_exit = _end_load(shop.fleet, sold)
         history.end()
     sold.trouble += flips.trouble
+    sold.disks = disks
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     return sold
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chaos.faults.base import SlowClerkPlan, SystemPlan
+from chaos.faults.disks import TillDisks
 from chaos.fleet.process import ProcessFleet
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.configs import write_toml
@@ -18,12 +19,13 @@ SLOW_CLERK = (
 )
 
 
-def system_plan(scenario: Scenario, shop: Shop) -> SystemPlan:
+def system_plan(scenario: Scenario, shop: Shop, disks: TillDisks) -> SystemPlan:
     """Return the plan; second uploaders are made only for tills that a fault aims at."""
     wanted = {till for fault in scenario.faults if fault.kind == DUPLICATE_KIND for till in fault.targets}
     return SystemPlan(
         duplicates={till: _twin(shop, till) for till in sorted(wanted)},
         clock_files={till: shop.fleet.dir(till) / "clock" for till in shop.tills},
+        disks=disks,
         disk_logs=shop.fleet.disk_logs() if isinstance(shop.fleet, ProcessFleet) else {},
         slow_clerk=SlowClerkPlan(dsn=shop.server_database.dsn, statements=SLOW_CLERK),
     )

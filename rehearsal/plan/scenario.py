@@ -26,6 +26,7 @@ class FleetPlan:
     profile: str
     till_database: str = "sqlite"
     fault_engine: Literal["auto", "toxiproxy", "builtin"] = "auto"
+    tls: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,8 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         expected_z=() if run.interrupted else tuple((till, run.business_date) for till in shop.tills),
         pairs=shop.catalogue.pairs,
         clock_error=_clock_error(scenario),
+        losses=tuple(sold.disks.losses) if sold.disks else (),
+        clones=tuple(sold.disks.clones) if sold.disks else (),
         stale_bound_s=scenario.stale_bound_s,
         currency=scenario.currency,
         interrupted=run.interrupted,

@@ -34,12 +34,14 @@ def settle(run: Run, shop: Shop, witness: Witness, parts: Path, sold: Sold) -> N
         found = [ending for ending in shop.fleet.unasked_endings() if ending.node != LOAD]
         return [f"{ending.node} ended by itself with {ending.status}" for ending in found]
 
+    copies = [clone.name for clone in sold.disks.clones] if sold.disks else []
+    sites = (*shop.tills, *copies)
     history = History(parts, CLOSE_HISTORY)
     try:
         progress.say("all faults lifted; waiting until the system is quiet")
         with _stage(run, sold, "drain", "The healed system comes to rest") as note:
             run.drained = drain(
-                witness, shop.tills, deadline_s=BRIEF_S if run.interrupted else deadline_s, endings=endings
+                witness, sites, deadline_s=BRIEF_S if run.interrupted else deadline_s, endings=endings
             )
             note(run.drained.quiet, "; ".join(run.drained.pending[:5]) or f"quiet after {run.drained.took_s:g} s")
         if run.interrupted:
@@ -47,7 +49,7 @@ def settle(run: Run, shop: Shop, witness: Witness, parts: Path, sold: Sold) -> N
         progress.say("closing the day")
         with _stage(run, sold, "close", "The day is closed and the last entries settle") as note:
             undone = close_day(shop, witness, history, shop.tills)
-            second = drain(witness, shop.tills, deadline_s=deadline_s, endings=endings)
+            second = drain(witness, sites, deadline_s=deadline_s, endings=endings)
             run.drained = joined(run.drained, second)
             note(not undone and second.quiet, "; ".join([*undone, *second.pending][:5]) or "all tills closed")
             run.trouble += [] if run.drained.quiet else undone

@@ -54,7 +54,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
 
     watch = None
     if config.peers:
-        calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file))
+        calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file), ca_file=config.ca_file)
         watch = Watch(engine, Reign(engine, peers=len(config.peers)), calls)
 
     async def start(_: Litestar) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -249,7 +248,7 @@ def shop_of(*tills: str) -> FakeShop:
     )
 
 
-def context_of(shop: FakeShop, **system: Mapping[str, object]) -> Context:
+def context_of(shop: FakeShop, **system: object) -> Context:
     """Return the context of a shop."""
     return Context(
         fleet=cast(Fleet, shop),
