@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from chaos.fleet.health import connection_to
@@ -44,13 +44,18 @@ class Link:
         """Add a toxic; not `live`: no connection escapes it, for all are dropped."""
         return self.client.add(self.name, toxic, live=live)
 
+    def spare(self, toxic: Toxic) -> ProxyState:
+        """Let a toxic act on its present connections only; new ones are free of it."""
+        return self.client.spare(self.name, toxic)
+
     def heal(self) -> ProxyState:
         """Remove all toxics and open the link."""
         return self.client.lift(self.name)
 
     def state(self) -> ProxyState:
-        """Return the link as the proxy server describes it now."""
-        return self.client.proxy(self.name)
+        """Return the link as the proxy server describes it now, without what it is like by nature."""
+        now, nature = self.client.proxy(self.name), {toxic.name for toxic in self.client.nature(self.name)}
+        return replace(now, toxics=tuple(toxic for toxic in now.toxics if toxic.name not in nature))
 
     def carried(self) -> dict[str, int] | None:
         """Return bytes taken in so far by stream; None where the proxy server keeps no such count."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from chaos.faults.base import SlowClerkPlan, SystemPlan
+from chaos.faults.base import HalfUpload, SlowClerkPlan, SystemPlan
 from chaos.faults.disks import TillDisks
 from chaos.fleet.process import ProcessFleet
+from rehearsal.drive.till_api import identity_session
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.configs import write_toml
 from rehearsal.staging.shop import Shop, till_node, till_sections
+from syncref.wire.sync import CONTENT_TYPE
 
 DUPLICATE_KIND = "duplicate_uploader"
+VANISHED_KIND = "vanished_client"
 # A change that names a row as it is: it alters nothing, but its open transaction holds the feed's horizon.
 SLOW_CLERK = (
     "INSERT INTO change (tbl, key, version, urgent, delta, at_ms)"
@@ -27,8 +30,24 @@ def system_plan(scenario: Scenario, shop: Shop, disks: TillDisks) -> SystemPlan:
         clock_files={till: shop.fleet.dir(till) / "clock" for till in shop.tills},
         disks=disks,
         disk_logs=shop.fleet.disk_logs() if isinstance(shop.fleet, ProcessFleet) else {},
+        half_uploads=_half_uploads(scenario, shop),
         slow_clerk=SlowClerkPlan(dsn=shop.server_database.dsn, statements=SLOW_CLERK),
     )
+
+
+def _half_uploads(scenario: Scenario, shop: Shop) -> dict[str, HalfUpload]:
+    """Return an upload of the first till to each server that a fault lets it vanish at."""
+    wanted = {node for fault in scenario.faults if fault.kind == VANISHED_KIND for node in fault.targets}
+    till = shop.tills[0]
+    secret = (shop.fleet.dir(till) / "till.secret").read_text(encoding="utf-8").strip()
+    found = {}
+    for node in sorted(wanted):
+        session = identity_session(shop.url(node), kind="till", name=till, secret=secret)
+        headers = {"Authorization": f"Bearer {session.token}", "Content-Type": CONTENT_TYPE}
+        found[node] = HalfUpload(
+            url=shop.url(node), path="/v1/journal", headers=headers, body=bytes(500), length=1000
+        )
+    return found
 
 
 def _twin(shop: Shop, till: str) -> str:

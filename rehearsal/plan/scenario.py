@@ -27,6 +27,7 @@ class FleetPlan:
     till_database: str = "sqlite"
     fault_engine: Literal["auto", "toxiproxy", "builtin"] = "auto"
     tls: bool = True
+    line_kb_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ def fleet_of(table: TableReader, profiles: Sequence[str]) -> FleetPlan:
         till_database=table.text("till_database", "sqlite", choices=("sqlite", "postgresql")),
         fault_engine=cast(Engine, table.text("fault_engine", "auto", choices=get_args(Engine))),
         tls=table.switch("tls", True),
+        line_kb_s=table.integer("line_kb_s", 0, low=0, high=1_000_000),
     )
     table.done()
     return plan
