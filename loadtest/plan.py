@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+Shape = tuple[tuple[float, float], ...]
 NAME_PATTERN = r"^[A-Z0-9-]{1,16}$"
 
 
@@ -76,6 +77,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pairs             (sku, sku, sum): prices whose sum is constant in every committed state
     edits             kind of document → how many times as often as usual it is drawn; absent kinds: once
     in_flight_max     customers served at once by one cashier's seat; more wait, and their latency shows it
+    shape             (seconds, factor) of the cashiers' rate, linear in between; empty: level
+    leave_at_end      customers still waiting when the schedule ends go away unserved, instead of being served late
     """
 
     seed: int
@@ -94,6 +97,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...] = ()
     edits: dict[str, float] = {}
     in_flight_max: int = 16
+    shape: Shape = ()
+    leave_at_end: bool = False
 
     @property
     def run_key(self) -> str:
@@ -168,6 +173,11 @@ def _bound_faults(plan: Plan) -> list[str]:
         )
         if value <= 0
     ]
+    seconds = [at_s for at_s, _ in plan.shape]
+    if seconds != sorted(seconds):
+        faults.append("shape: its points are not in the order of their times")
+    if any(factor < 0 for _, factor in plan.shape):
+        faults.append("shape: a factor is below 0")
     for i, window in enumerate(plan.windows):
         if window.factor < 0:
             faults.append(f"windows[{i}].factor: {window.factor} is below 0")

@@ -17,7 +17,6 @@ from typing import Any
 from chaos.errors import ChaosError
 from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
-from chaos.fleet.process import ProcessFleet
 from rehearsal import options as naming
 from rehearsal.announce import announce
 from rehearsal.catalogue import Catalogue, build_catalogue
@@ -37,6 +36,7 @@ from rehearsal.run_state import Run
 from rehearsal.settle.meta import meta_of
 from rehearsal.settle.record import generator_late_p99_ms, machines, write_evidence
 from rehearsal.settle.settling import settle
+from rehearsal.staging.fleets import open_fleet
 from rehearsal.staging.shop import MASTERS, Shop, stage_shop
 from rehearsal.witness import Witness
 
@@ -70,13 +70,11 @@ def conduct(
     folder.mkdir(parents=True)
     with _terminated_as_interrupt():
         try:
-            fleet = ProcessFleet(
-                run_dir=folder, seed=scenario.seed, engine=scenario.fleet.fault_engine, rewrite=rewrite
-            )
+            fleet, why = open_fleet(options.fleet, scenario, folder, rewrite=rewrite)
         except ChaosError as error:
             raise CouldNotRun(str(error)) from error
         with fleet:
-            meta = _with_fleet(run, fleet)
+            meta = _with_fleet(run, fleet, why)
     return report(folder, meta, progress)
 
 
@@ -93,10 +91,10 @@ def report(folder: Path, meta: Meta, progress: Progress) -> RunRecord:
     return record
 
 
-def _with_fleet(run: Run, fleet: Fleet) -> Meta:
+def _with_fleet(run: Run, fleet: Fleet, why: str) -> Meta:
     """Stage, sell, settle, and put everything on record."""
     scenario, progress = run.scenario, run.progress
-    announce(run, fleet)
+    announce(run, fleet, why)
     try:
         catalogue = _catalogue(run, fleet)
         shop = stage_shop(fleet, scenario, catalogue, schedule=_schedule(run), say=progress.say)

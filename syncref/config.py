@@ -43,6 +43,7 @@ class ServerConfig:
     """[server]. Without `database`, an embedded PostgreSQL below `data_dir` is started and used.
 
     `peers` are the base URLs of the shop's other sync servers, which share the secret in `peer_secret_file`.
+    `metrics_token_file` holds what a monitor must show to read /metrics; without it only this machine may.
     `certificate_file` and `key_file` (PEM) make it speak TLS; peers are verified by `ca_file`. `plain_http`
     allows what goes unencrypted beyond this machine.
     """
@@ -62,6 +63,7 @@ class ServerConfig:
     feed_lag_alarm_ms: int = 10_000
     change_retention_days: int = 90
     token_ttl_s: int = 900
+    metrics_token_file: Path | None = None
 
     @property
     def address(self) -> Address:
@@ -80,6 +82,7 @@ class BackofficeConfig:
     key_file: Path | None = None
     plain_http: bool = False
     token_ttl_s: int = 900
+    metrics_token_file: Path | None = None
 
     @property
     def address(self) -> Address:
@@ -100,6 +103,7 @@ class TillConfig:
     listen: str
     servers: tuple[str, ...]
     credential_file: Path
+    metrics_token_file: Path | None = None
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None

@@ -149,6 +149,11 @@ class ProcessFleet:
             smalldisk.mount(folder, size_bytes)
         return folder
 
+    def keep_containers(self, run: str) -> None:
+        """Put on record that this lab has things on a Docker Engine, for whoever cleans up after it."""
+        self._record.containers = run
+        self._record.write(self.work)
+
     def follow_disk(self, node: str, *, single: bool) -> None:
         """Follow what a node writes below its folder and does not sync, from its start on; before it is staged.
 

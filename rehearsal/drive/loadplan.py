@@ -39,6 +39,8 @@ def load_plan(scenario: Scenario, shop: Shop, *, out_dir: Path, start_at_ms: int
         sale_deadline_ms=load.sale_deadline_ms,
         pairs=shop.catalogue.pairs,
         windows=windows(scenario),
+        shape=load.shape,
+        leave_at_end=load.kind == "ramp",
         edits={kind: back.mix.get(kind, 0.0) for kind in EDIT_KINDS} if back.mix else {},
     )
 

@@ -72,7 +72,9 @@ def sell(
     stages = StageRunner(scenario.stages, shop=shop, witness=witness, say=progress.say)
     history = History(parts, CLERK_HISTORY)
     flips = FlipRunner(scenario, shop=shop, history=history, say=progress.say)
-    samplers = Samplers(witness, shop.tills, settled=lambda till: _settled(scenario, faults, till))
+    samplers = Samplers(
+        witness, shop.tills, settled=lambda till: _settled(scenario, faults, till), counters=shop.fleet.counters
+    )
     samplers_of.append(samplers)
     try:
         plan = load_plan(scenario, shop, out_dir=parts, start_at_ms=begin_ms, business_date=business_date)

@@ -10,6 +10,7 @@ Checkers, judge and report see a run only through this. Rows are dicts of string
     throughput.csv                   second, ok
     host.csv                         at_ms, cpu_percent, steal_percent, load1, memory_available_mib,
                                      iowait_percent
+    nodes.csv                        at_ms, node, cpu_s, throttled_s, memory_peak_mib  (so far, by the kernel)
     price_lag.csv                    key, till, version, lag_ms  (commit to applied, at most; sampled each second)
     opening/<table>.csv              masters as imported: products, prices, vendors, tax_rates, stock
     tills/<till>/<table>.csv         state, receipts, lines, payments, journal, z, products, prices,

@@ -14,6 +14,7 @@ CLAIMS = (
 EDIT_KINDS = (
     "price", "product", "vendor", "tax_rate", "goods_receipt", "vendor_return", "stock_count", "cashier",
 )  # fmt: skip
+SHAPES = ("steady", "ramp", "spike")
 STAGE_CHECKS = ("masters", "selling", "offline", "synced")
 STAGE_STEPS = ("manual_sync",)
 
@@ -52,7 +53,11 @@ class CataloguePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """What cashiers do. `rate_per_s` is arrivals per till; shares are of all operations."""
+    """What cashiers do. `rate_per_s` is arrivals per till; shares are of all operations.
+
+    `shape` is (second, factor of the rate) between which the rate goes linearly; empty: it stays. On a `ramp`,
+    customers who still wait at its end go away unserved.
+    """
 
     duration_s: float
     rate_per_s: float = 1.0
@@ -65,6 +70,8 @@ class LoadPlan:
     sale_deadline_ms: int = 10_000
     min_sales: int = 1
     min_sales_in_fault: int = 0
+    kind: str = "steady"
+    shape: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, cast, get_args
 
 from rehearsal.plan.scenario import (
     EDIT_KINDS,
+    SHAPES,
     STAGE_CHECKS,
     STAGE_STEPS,
     BackOfficePlan,
@@ -26,6 +27,7 @@ from rehearsal.plan.table import TableReader, closest
 from rehearsal.plan.threshold import Threshold, ThresholdInvalid, parse_threshold
 
 TILLS_MAX = 99
+RATE_MAX = 1000.0
 Engine = Literal["auto", "toxiproxy", "builtin"]
 NODES = ("server", "backoffice", "postgres")
 _COUNT = re.compile(r"(\d+) tills?")
@@ -62,9 +64,14 @@ def fleet_of(table: TableReader, profiles: Sequence[str]) -> FleetPlan:
 
 def load_of(table: TableReader) -> LoadPlan:
     """Read [load]."""
+    duration_s = table.seconds("duration", low=1)
+    rate_per_s = table.number("rate", 1.0, low=0.01, high=RATE_MAX)
+    kind, shape = _shape_of(table.table("shape"), duration_s, rate_per_s)
     plan = LoadPlan(
-        duration_s=table.seconds("duration", low=1),
-        rate_per_s=table.number("rate", 1.0, low=0.01, high=1000),
+        duration_s=duration_s,
+        rate_per_s=rate_per_s,
+        kind=kind,
+        shape=shape,
         refund_share=table.number("refunds", 0.03, low=0, high=0.5),
         void_share=table.number("voids", 0.02, low=0, high=0.3),
         repeat_ok_share=table.number("repeats", 0.02, low=0, high=1),
@@ -77,6 +84,24 @@ def load_of(table: TableReader) -> LoadPlan:
     )
     table.done()
     return plan
+
+
+def _shape_of(
+    table: TableReader, duration_s: float, rate_per_s: float
+) -> tuple[str, tuple[tuple[float, float], ...]]:
+    """Read load.shape: its kind, and (second, factor of the rate)."""
+    kind = table.text("kind", "steady", choices=SHAPES)
+    points: list[tuple[float, float]] = []
+    if kind != "steady":
+        factor = table.number("to", low=0, high=RATE_MAX) / max(rate_per_s, 0.01)
+        points = [(0.0, 1.0), (duration_s, factor)]
+    if kind == "spike":
+        at_s, for_s = table.seconds("at"), table.seconds("for", low=0.1)
+        points = [(at_s, 1.0), (at_s, factor), (at_s + for_s, factor), (at_s + for_s, 1.0)]
+        if at_s + for_s > duration_s:
+            table.wrong("for", f"the spike ends at {at_s + for_s:g} s, the load already at {duration_s:g} s")
+    table.done()
+    return kind, tuple(points)
 
 
 def sync_of(table: TableReader, fleet: FleetPlan) -> SyncPlan:

@@ -26,6 +26,7 @@ CONFIG = click.option(
 def server(config_file: Path) -> None:
     """Run the server."""
     from syncref.logs import configure
+    from syncref.metrics import shared
     from syncref.server.app import create
     from syncref.server.provision import database_of
     from syncref.server.reign import Reign
@@ -37,7 +38,7 @@ def server(config_file: Path) -> None:
     config = load_server(config_file)
     tls = server_tls(config.certificate_file, config.key_file)
     listener = bind(config.address)
-    with database_of(config.database, config.data_dir) as dsn:
+    with shared(), database_of(config.database, config.data_dir) as dsn:
         await_provisioned(dsn)
         engine = open_engine(dsn, connections=2)
         Reign(engine, peers=len(config.peers)).begin()

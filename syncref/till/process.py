@@ -19,6 +19,7 @@ from syncref.domain.identity import Term
 from syncref.domain.masters import MASTERS
 from syncref.errors import ConfigInvalid, SyncrefError
 from syncref.logs import event
+from syncref.metrics import Meter
 from syncref.store.till_journal import check_chain
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import identity
@@ -92,6 +93,7 @@ class Till:
             clock=self.clock,
             reserve=self.reserve,
             reply_budget_ms=settings.sync.reply_budget_ms,
+            meter=Meter(token_file=settings.till.metrics_token_file),
         )
 
     def start(self) -> None:
