@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import http.client
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from chaos.faults.base import Bite, Context, Healed, together
 from chaos.faults.flow import readings
 from chaos.faults.onlink import StarvingFault
-from chaos.fleet.health import connection_to
 from chaos.fleet.links import Link
 from chaos.proxy.client import Toxic
 
@@ -75,8 +73,7 @@ def toxics() -> tuple[Toxic, ...]:
 
 def opened(link: Link) -> http.client.HTTPConnection:
     """Return a connection through a link that was used once."""
-    parts = urlsplit(link.lab_url or link.url)
-    connection = connection_to(parts.scheme, parts.hostname or "", parts.port or 80, SILENT_S)
+    connection = link.connection(timeout_s=SILENT_S)
     with suppress(OSError, http.client.HTTPException):
         connection.request("GET", "/v1/health")
         connection.getresponse().read()

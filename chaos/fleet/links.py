@@ -62,15 +62,19 @@ class Link:
         counts = {stream: size for (name, stream), size in self.client.carried().items() if name == self.name}
         return counts or None
 
+    def connection(self, *, timeout_s: float) -> http.client.HTTPConnection:
+        """Return an unopened connection through the link."""
+        parts = urlsplit(self.url)
+        return connection_to(
+            parts.scheme, parts.hostname or "", parts.port or 80, timeout_s, reached_at=self.lab_host
+        )
+
     def probe(self, *, path: str = "/v1/health", timeout_s: float = 2.0) -> Probe:
         """Send one request through the link, on a connection of its own.
 
         Outcome: answered, refused, reset, silent (nothing within the time-out) or broken.
         """
-        parts = urlsplit(self.url)
-        connection = connection_to(
-            parts.scheme, parts.hostname or "", parts.port or 80, timeout_s, reached_at=self.lab_host
-        )
+        connection = self.connection(timeout_s=timeout_s)
         begun = time.monotonic()
         try:
             connection.request("GET", path, headers={"Connection": "close"})
