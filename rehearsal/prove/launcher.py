@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from chaos.fleet.plan import NodePlan
 from rehearsal.prove.planted import Planted, planted_of
-from rehearsal.staging.shop import PROGRAM
+from rehearsal.staging.servers import PROGRAM
 
 
 def plant_in(bug: Planted) -> Callable[[NodePlan], NodePlan]:
