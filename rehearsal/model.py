@@ -66,6 +66,7 @@ class Gross:
     cashiers: int = 0
     tills: int = 0
     server: int = 0
+    lost: int = 0  # of what cashiers saw, what a declared loss took from both others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class Sales:
     on_tills: int = 0
     on_server: int = 0
     settled: int = 0
+    lost: int = 0  # receipts of declared losses, which are on neither side
     gross_minor: Gross = Gross()
 
 
@@ -139,6 +141,20 @@ class StageRecord:
     ended_s: float
     passed: bool | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverRecord:
+    """A promotion by the operator. `how`: automatic or by hand. Times are epoch ms of the lab's machine.
+
+    `promoted_ms` is None when the new server was never promoted.
+    """
+
+    how: str
+    from_server: str
+    to_server: str
+    detected_ms: int
+    promoted_ms: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,13 +225,52 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What a till's disk lost of one journal, declared by whoever watched it go: entries kept + 1 to head.
+
+    Those up to `arrived` were on the server at that moment, and must stay there; those after it are missing,
+    exactly those. evidence/losses/entries.csv holds the bytes of all of them under `loss`. `receipts` and
+    `gross_minor` count what is missing.
+    """
+
+    loss: int
+    kind: str
+    till: str
+    at_ms: int
+    incarnation: str
+    kept: int
+    head: int
+    arrived: int
+    receipts: int = 0
+    gross_minor: int = 0
+
+    @property
+    def missing_from(self) -> int:
+        """The first sequence that is on neither side."""
+        return max(self.kept, self.arrived) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clone:
+    """A copy of a till that sold under its identity: evidence/tills/<name>, copied at (incarnation, seq)."""
+
+    name: str
+    till: str
+    at_ms: int
+    incarnation: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
     """evidence/meta.json. Times are ISO 8601 UTC; `digests` is file → SHA-256 of its stored bytes.
 
     expected_z    (till, business date) pairs whose Z report must exist
     pairs         (sku, sku, sum): prices whose sum every consistent state keeps
     clock_error   till → largest ms by which a fault moved its clock (absent: 0)
-    lost          op ids that a declared loss may have removed
+    failovers     what the operator promoted, and when
+    losses        what disks lost, and may be missing: exactly that
+    clones        copies of tills that sold, too
     stale_bound_s how old the masters of a till that is online may be
     """
 
@@ -243,7 +298,9 @@ class Meta:
     expected_z: tuple[tuple[str, str], ...] = ()
     pairs: tuple[tuple[str, str, int], ...] = ()
     clock_error: dict[str, int] = field(default_factory=dict)
-    lost: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    clones: tuple[Clone, ...] = ()
+    failovers: tuple[FailoverRecord, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
     interrupted: bool = False

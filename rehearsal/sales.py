@@ -14,6 +14,11 @@ def _sales(case: Case) -> Sales:
     ok = [attempts for attempts in operations if any(attempt.result == "ok" for attempt in attempts)]
     fail = sum(all(attempt.result == "fail" for attempt in attempts) for attempts in operations)
     seen = [next(attempt for attempt in attempts if attempt.result == "ok") for attempts in ok]
+    lost = {
+        op_id
+        for op_id in case.declared.lost
+        if not any(receipt.op_id == op_id for receipt in case.server.receipts)
+    }
     posted = [receipt for receipt in case.server.receipts if receipt.counts]
     tallied = {
         (row["till"], row["business_date"])
@@ -27,11 +32,13 @@ def _sales(case: Case) -> Sales:
         info=len(operations) - len(ok) - fail,
         on_tills=len(case.on_tills),
         on_server=len(posted),
+        lost=len(lost),
         settled=sum((receipt.till, receipt.business_date) in tallied for receipt in posted),
         gross_minor=Gross(
             cashiers=sum(int(attempt.answer.get("gross", 0)) for attempt in seen),
             tills=sum(receipt.gross for receipt in case.on_tills),
             server=sum(receipt.gross for receipt in posted),
+            lost=sum(int(attempt.answer.get("gross", 0)) for attempt in seen if attempt.op_id in lost),
         ),
     )
 
@@ -48,8 +55,10 @@ def money_line(sales: Sales, currency: str, faults: int) -> str:
     """Return GO in one sentence. `faults`: how many bit."""
     gross = sales.gross_minor
     amount = f"{gross.server // 100:,}.{gross.server % 100:02d} {currency}"
-    unseen = sales.on_server - sales.ok
+    unseen = sales.on_server + sales.lost - sales.ok
     answer = f" ({unseen} whose answer the cashier never got)" if unseen else ""
+    if sales.lost:
+        answer += f", but for {sales.lost} of {gross.lost // 100:,}.{gross.lost % 100:02d} declared lost"
     return (
         f"{sales.on_server:,} receipts of {amount} are the same on cashiers' history, tills, server and settlement"
         f"{answer}, through {faults} faults."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -12,14 +13,17 @@ TIMEOUT_S = 2.0
 
 
 def healthy(url: str, *, timeout_s: float = TIMEOUT_S) -> bool:
-    """Tell whether http:// answers 2xx, tcp:// accepts, or postgresql:// runs a query, within the time-out."""
+    """Tell whether http(s):// answers 2xx, tcp:// accepts, or postgresql:// runs a query, within the time-out.
+
+    Over https:// whoever answers is verified by the authorities in SSL_CERT_FILE, or the system's.
+    """
     parts = urlsplit(url)
     if parts.scheme.startswith("postgresql"):
         return database_answers(url, timeout_s)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
     if parts.scheme == "tcp":
         return accepts(host, port, timeout_s)
-    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    connection = connection_to(parts.scheme, host, port, timeout_s)
     try:
         connection.request("GET", parts.path or "/", headers={"Connection": "close"})
         return 200 <= connection.getresponse().status < 300
@@ -27,6 +31,38 @@ def healthy(url: str, *, timeout_s: float = TIMEOUT_S) -> bool:
         return False
     finally:
         connection.close()
+
+
+class ReachedElsewhere(http.client.HTTPSConnection):
+    """A connection to a host that goes by its name and is found at an address which the name service lacks."""
+
+    def __init__(self, host: str, port: int, timeout_s: float, address: str) -> None:
+        self._name, self._address = host, address
+        self._verifying = ssl.create_default_context()
+        super().__init__(host, port, timeout=timeout_s, context=self._verifying)
+
+    def connect(self) -> None:
+        """Connect to the address and verify the name."""
+        plain = socket.create_connection((self._address, self.port), self.timeout)
+        try:
+            self.sock = self._verifying.wrap_socket(plain, server_hostname=self._name)
+        except OSError:
+            plain.close()
+            raise
+
+
+def connection_to(
+    scheme: str, host: str, port: int, timeout_s: float, *, reached_at: str | None = None
+) -> http.client.HTTPConnection:
+    """Return an unopened connection; over https:// whoever answers is verified.
+
+    `reached_at`: the address to connect to, where `host` is a name that only others can look up.
+    """
+    if scheme == "https" and reached_at:
+        return ReachedElsewhere(host, port, timeout_s, reached_at)
+    if scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=ssl.create_default_context())
+    return http.client.HTTPConnection(reached_at or host, port, timeout=timeout_s)
 
 
 def accepts(host: str, port: int, timeout_s: float) -> bool:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from chaos.fleet.health import connection_to
 from chaos.proxy.client import ProxyClient, ProxyState, Toxic
 
 
@@ -23,13 +24,17 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """The way from a till to a server. `url` is what the till is configured with instead of the server's own."""
+    """The way from a till to a server. `url` is what the till is configured with instead of the server's own.
+
+    `lab_host` is where the lab finds the same entrance, if the url's host is known to nodes only.
+    """
 
     till: str
     server: str
     url: str
     name: str
     client: ProxyClient
+    lab_host: str | None = None
 
     def cut(self) -> ProxyState:
         """Refuse new connections and drop the open ones."""
@@ -58,7 +63,9 @@ class Link:
         Outcome: answered, refused, reset, silent (nothing within the time-out) or broken.
         """
         parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+        connection = connection_to(
+            parts.scheme, parts.hostname or "", parts.port or 80, timeout_s, reached_at=self.lab_host
+        )
         begun = time.monotonic()
         try:
             connection.request("GET", path, headers={"Connection": "close"})

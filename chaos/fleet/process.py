@@ -25,10 +25,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,6 +43,8 @@ from chaos.caps.base import Capper, Counters
 from chaos.caps.detect import detect
 from chaos.errors import CannotRun, ChaosError, NodeUnknown, StepFailed
 from chaos.fleet import postgres, rundir, smalldisk
+from chaos.fleet.base import POSTGRES, PROXY
+from chaos.fleet.belief import Belief
 from chaos.fleet.health import healthy, plain_dsn
 from chaos.fleet.links import Link
 from chaos.fleet.node import Ending, Node, State
@@ -47,25 +52,32 @@ from chaos.fleet.plan import NO_CAPS, NodePlan, Step
 from chaos.fleet.ports import Ports
 from chaos.fleet.processes import identity
 from chaos.fleet.wardship import Wardship
+from chaos.power import shim
 from chaos.profiles import Caps
 from chaos.proxy.client import ProxyClient
 from chaos.proxy.engine import Choice, choose
 
 HOST = "127.0.0.1"
-PROXY = "proxy"
-POSTGRES = "postgres"
 
 
 class ProcessFleet:
     """All child processes of one run; see the module's text.
 
-    `capper` None: the best that works here (see chaos.caps.detect); `engine`: which proxy server the links use.
+    `capper` None: the best that works here (see chaos.caps.detect); `engine`: which proxy server the links use;
+    `rewrite` may change what each node is started with, for whoever tests the lab with a node that is broken.
     """
 
     kind = "process"
+    python = sys.executable
 
     def __init__(
-        self, *, run_dir: Path, seed: int = 0, engine: Choice = "auto", capper: Capper | None = None
+        self,
+        *,
+        run_dir: Path,
+        seed: int = 0,
+        engine: Choice = "auto",
+        capper: Capper | None = None,
+        rewrite: Callable[[NodePlan], NodePlan] | None = None,
     ) -> None:
         self.seed = seed
         self.engine = choose(engine)
@@ -89,7 +101,15 @@ class ProcessFleet:
         self._databases: set[tuple[str, str]] = set()
         self._links: dict[tuple[str, str], Link] = {}
         self._client: ProxyClient | None = None
+        self._belief = Belief()
         self._lock = threading.RLock()
+        self._rewrite = rewrite
+        self._followed: dict[str, dict[str, str]] = {}
+
+    @property
+    def python_env(self) -> Mapping[str, str]:
+        """Return what lets child processes find our packages."""
+        return {"PYTHONPATH": python_path()}
 
     # places
 
@@ -108,9 +128,13 @@ class ProcessFleet:
         """Return host:port where a node is to listen."""
         return f"{HOST}:{self.port(node)}"
 
+    def peer(self, node: str) -> str:
+        """Return host:port where other nodes find a node: here, where it listens."""
+        return self.address(node)
+
     def url(self, node: str) -> str:
-        """Return the http:// address of a node itself, beside any link."""
-        return f"http://{self.address(node)}"
+        """Return the base URL of a node itself, beside any link: https:// once `trust` was called."""
+        return f"{self._belief.scheme}://{self.address(node)}"
 
     def log(self, node: str) -> Path:
         """Return a node's log file."""
@@ -126,7 +150,31 @@ class ProcessFleet:
             smalldisk.mount(folder, size_bytes)
         return folder
 
+    def keep_containers(self, run: str) -> None:
+        """Put on record that this lab has things on a Docker Engine, for whoever cleans up after it."""
+        self._record.containers = run
+        self._record.write(self.work)
+
+    def follow_disk(self, node: str, *, single: bool) -> None:
+        """Follow what a node writes below its folder and does not sync, from its start on; before it is staged.
+
+        `single`: one process does all the writing. Raises CannotRun where it can't be done.
+        """
+        library = shim.build(self.work / "power")
+        folder = library.parent / node
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)  # a database runs under another account; the folder above can't be listed
+        self._followed[node] = shim.environment(library, disk=self.dir(node), log=folder / "log", single=single)
+
+    def disk_logs(self) -> dict[str, Path]:
+        """Return the logs of what nodes have not synced, for those that are followed."""
+        return {node: Path(env["TILLPROOF_DISK_LOG"]) for node, env in self._followed.items()}
+
     # staging
+
+    def trust(self, ca_file: Path) -> None:
+        """From now on the system under test is spoken to by TLS, and known by this authority, until `close`."""
+        self._belief.trust(ca_file)
 
     def start_postgres(
         self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
@@ -136,6 +184,39 @@ class ProcessFleet:
         data = self.dir(name) / "cluster"
         self._clusters[name] = postgres.initialise(data, port=self.port(name), account=account)
         self.stage(postgres.node(name, self._clusters[name], account=account, caps=caps, settings=settings))
+
+    def follow_postgres(self, name: str, primary: str, *, caps: Caps = NO_CAPS) -> None:
+        """Make and start a streaming standby of a running PostgreSQL node, over the link `name` -> `primary`.
+
+        A node that is there already is stopped and its cluster made anew, as after a failover.
+        """
+        account = rundir.database_account()
+        data = self.dir(name) / "cluster"
+        slot = name.replace("-", "_")
+        again = name in self._nodes
+        if again:
+            self.stop(name)
+            shutil.rmtree(data)
+        link = self.link(name, primary)
+        self._drop_slot(primary, slot)
+        through = int(link.url.rpartition(":")[2])
+        self._clusters[name] = postgres.copy_primary(
+            self._clusters[primary], data, port=self.port(name), host=HOST, through=through, slot=slot,
+            account=account,
+        )  # fmt: skip
+        with self._lock:
+            self._databases |= {(name, database) for node, database in self._databases if node == primary}
+        if again:
+            self.start(name)
+        else:
+            self.stage(postgres.node(name, self._clusters[name], account=account, caps=caps))
+
+    def _drop_slot(self, primary: str, slot: str) -> None:
+        drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
+        with contextlib.closing(psycopg2.connect(plain_dsn(self._clusters[primary].dsn()))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(drop, (slot,))
 
     def dsn(self, database: str, *, node: str = POSTGRES) -> str:
         """Return the SQLAlchemy URL of a database on a PostgreSQL node, made on first use."""
@@ -150,6 +231,10 @@ class ProcessFleet:
                         cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
                 self._databases.add((node, database))
         return cluster.dsn(database)
+
+    def peer_dsn(self, database: str, *, node: str = POSTGRES) -> str:
+        """Return the URL of a database as nodes reach it: here, as the lab does."""
+        return self.dsn(database, node=node)
 
     def start_proxy(self) -> None:
         """Start the proxy server that links run through."""
@@ -178,7 +263,7 @@ class ProcessFleet:
                 listen = self.address(f"link {name}")
                 self.proxy.create(name, listen=listen, upstream=self.address(server))
                 self._links[till, server] = Link(
-                    till=till, server=server, url=f"http://{listen}", name=name, client=self.proxy
+                    till=till, server=server, url=f"{self._belief.scheme}://{listen}", name=name, client=self.proxy
                 )
             return self._links[till, server]
 
@@ -207,6 +292,10 @@ class ProcessFleet:
         with self._lock:
             if plan.name in self._nodes:
                 raise NodeUnknown(f"node {plan.name} is there already")
+            if self._rewrite is not None:
+                plan = self._rewrite(plan)
+            if plan.name in self._followed:
+                plan = replace(plan, env={**plan.env, **self._followed[plan.name]})
             cage = self.capper.cage(self.work.name, plan.name, plan.caps)
             self._record.groups.extend(str(folder) for folder in cage.folders)
             self._record.write(self.work)
@@ -308,6 +397,7 @@ class ProcessFleet:
         self._ports.close()
         if not self._warden.close() or self.work.exists():
             rundir.clean(self.work)
+        self._belief.forget()
 
     def __enter__(self) -> Self:
         return self

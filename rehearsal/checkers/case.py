@@ -12,26 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rehearsal.checkers.columns import pick
+from rehearsal.checkers.entries import Entry, JournalKey, Journals, entry_of, joined
 from rehearsal.checkers.history import History, read_history
-from rehearsal.checkers.payload import Content, Line, NotAnEntry, Payment, Receipt, decode
+from rehearsal.checkers.losses import Declared, read_losses
+from rehearsal.checkers.payload import Line, Payment, Receipt
 from rehearsal.evidence.reader import Evidence, EvidenceMissing
 from rehearsal.model import Meta
-
-JournalKey = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A journal entry as one witness keeps it. `content` None: it can't be decoded, `error` says why."""
-
-    seq: int
-    hash: str
-    payload: bytes
-    content: Content | None
-    error: str = ""
-
-
-Journals = dict[JournalKey, tuple[Entry, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,34 +38,43 @@ RECEIPT_COLUMNS = (
 )  # fmt: skip
 
 
-def _lines(evidence: Evidence, name: str) -> dict[tuple[str, str], list[Line]]:
-    found: dict[tuple[str, str], list[Line]] = defaultdict(list)
-    for till, receipt_no, sku, *numbers in pick(evidence, name, LINE_COLUMNS):
+Place = tuple[str, str, str, str]  # till, receipt number, incarnation, sequence (where the file tells them)
+_ABSENT = {"incarnation": "", "seq": ""}
+
+
+def _lines(evidence: Evidence, name: str) -> dict[Place, list[Line]]:
+    found: dict[Place, list[Line]] = defaultdict(list)
+    for row in pick(evidence, name, (*LINE_COLUMNS, "incarnation", "seq"), _ABSENT):
+        till, receipt_no, sku, *numbers, incarnation, seq = row
         line_no, *values = map(int, numbers)
-        found[till, receipt_no].append(Line(line_no, sku, *values))
+        found[till, receipt_no, incarnation, seq].append(Line(line_no, sku, *values))
     return found
 
 
-def _payments(evidence: Evidence, name: str) -> dict[tuple[str, str], list[Payment]]:
-    found: dict[tuple[str, str], list[Payment]] = defaultdict(list)
-    for till, receipt_no, n, tender, amount in pick(
-        evidence, name, ("till", "receipt_no", "n", "tender", "amount")
-    ):
-        found[till, receipt_no].append(Payment(int(n), tender, int(amount)))
+def _payments(evidence: Evidence, name: str) -> dict[Place, list[Payment]]:
+    found: dict[Place, list[Payment]] = defaultdict(list)
+    columns = ("till", "receipt_no", "n", "tender", "amount", "incarnation", "seq")
+    for till, receipt_no, n, tender, amount, incarnation, seq in pick(evidence, name, columns, _ABSENT):
+        found[till, receipt_no, incarnation, seq].append(Payment(int(n), tender, int(amount)))
     return found
 
 
 def read_witness(evidence: Evidence, folder: str) -> Witness:
-    """Return the typed receipts in `tills/T01` or `server`."""
+    """Return the typed receipts in `tills/T01` or `server`.
+
+    Lines and payments belong to a receipt by its place in the journal: a till whose disk was rolled back may
+    print a number twice. Where a file does not tell the place, the number counts.
+    """
     lines = _lines(evidence, f"{folder}/lines.csv")
     payments = _payments(evidence, f"{folder}/payments.csv")
     receipts = []
     known = set()
-    for row in pick(evidence, f"{folder}/receipts.csv", RECEIPT_COLUMNS):
-        till, incarnation, receipt_no, op_id, kind, date, cashier, ref, status, *numbers = row
+    for row in pick(evidence, f"{folder}/receipts.csv", (*RECEIPT_COLUMNS, "seq"), _ABSENT):
+        till, incarnation, receipt_no, op_id, kind, date, cashier, ref, status, *numbers, seq = row
         at_ms, gross, tax = map(int, numbers)
-        key = (till, receipt_no)
-        known.add(key)
+        exact = (till, receipt_no, incarnation, seq)
+        by_number = (till, receipt_no, "", "")
+        known |= {exact, by_number}
         receipts.append(
             Receipt(
                 till=till,
@@ -93,13 +88,13 @@ def read_witness(evidence: Evidence, folder: str) -> Witness:
                 gross=gross,
                 tax=tax,
                 ref=ref,
-                lines=tuple(sorted(lines.get(key, ()))),
-                payments=tuple(sorted(payments.get(key, ()))),
+                lines=tuple(sorted(lines.get(exact) or lines.get(by_number, []))),
+                payments=tuple(sorted(payments.get(exact) or payments.get(by_number, []))),
                 status=status or "posted",
             )
         )
-    orphans = [("lines", *key) for key in lines.keys() - known]
-    orphans += [("payments", *key) for key in payments.keys() - known]
+    orphans = [("lines", *key[:2]) for key in lines.keys() - known]
+    orphans += [("payments", *key[:2]) for key in payments.keys() - known]
     return Witness(receipts=tuple(receipts), orphans=tuple(sorted(orphans)))
 
 
@@ -107,15 +102,10 @@ def read_journals(evidence: Evidence, folder: str) -> Journals:
     """Return the journals in `tills/T01` or `server`, each in order of sequence, as the files hold them."""
     found: dict[JournalKey, list[Entry]] = defaultdict(list)
     columns = ("till", "incarnation", "seq", "hash", "payload_hex")
-    for till, incarnation, number, hashed, payload_hex in pick(evidence, f"{folder}/journal.csv", columns):
-        seq, content, error, payload = int(number), None, "", b""
-        try:
-            payload = bytes.fromhex(payload_hex)
-            content = decode(payload, till=till, incarnation=incarnation, seq=seq)
-        except (NotAnEntry, ValueError) as problem:
-            error = str(problem)
-        entry = Entry(seq=seq, hash=hashed, payload=payload, content=content, error=error)
-        found[till, incarnation].append(entry)
+    for till, incarnation, seq, hashed, payload in pick(evidence, f"{folder}/journal.csv", columns):
+        found[till, incarnation].append(
+            entry_of(payload, till=till, incarnation=incarnation, seq=int(seq), hashed=hashed)
+        )
     return {key: tuple(sorted(entries, key=lambda entry: entry.seq)) for key, entries in found.items()}
 
 
@@ -152,12 +142,23 @@ class Case:
         return read_witness(self.evidence, "server")
 
     @cached_property
+    def declared(self) -> Declared:
+        """What disks lost."""
+        return read_losses(self.evidence, self.meta)
+
+    @cached_property
+    def site_journals(self) -> dict[str, Journals]:
+        """The journals that each till's database holds, and each copy's of a till."""
+        return {till: read_journals(self.evidence, f"tills/{till}") for till in self.till_names}
+
+    @cached_property
     def till_journals(self) -> Journals:
-        """The journals that tills hold; a till's file may only hold its own."""
+        """The journals that tills hold, with what a disk lost after it had arrived at the server."""
         found: Journals = {}
-        for till in self.till_names:
-            found |= read_journals(self.evidence, f"tills/{till}")
-        return found
+        for journals in (*self.site_journals.values(), self.declared.arrived):
+            for key, entries in journals.items():
+                found[key] = joined(found.get(key, ()), entries)
+        return {key: entries for key, entries in found.items() if entries}
 
     @cached_property
     def server_journals(self) -> Journals:
@@ -206,8 +207,15 @@ class Case:
 
     @cached_property
     def on_tills(self) -> tuple[Receipt, ...]:
-        """All tills' typed receipts, with those of a pruned start as the server has them."""
+        """All tills' typed receipts, with those of a pruned start, and of a lost disk, that the server has.
+
+        A receipt that a till and its copy both have counts once.
+        """
         own = [receipt for witness in self.tills.values() for receipt in witness.receipts]
+        if self.meta.clones or self.meta.losses:
+            own = list(
+                {_identity(receipt): receipt for receipt in (*own, *self.declared.receipts_gone())}.values()
+            )
         pruned = {
             (*key, entry.content.op_id)
             for key in self.anchors
@@ -228,3 +236,7 @@ class Case:
         """Entries that the server keeps but did not post."""
         rows = self.evidence.rows_if_any("server/asides.csv")
         return {(row["till"], row["incarnation"], int(row["seq"])): row for row in rows}
+
+
+def _identity(receipt: Receipt) -> tuple[str, str, str, str]:
+    return receipt.till, receipt.incarnation, receipt.op_id, receipt.receipt_no

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from rehearsal.checkers.case import Case, JournalKey, Journals, Witness
+from rehearsal.checkers.case import Case, Witness
+from rehearsal.checkers.entries import JournalKey, Journals
 from rehearsal.checkers.findings import Findings, Where
 from rehearsal.checkers.payload import Receipt
 from rehearsal.checkers.rules import genesis, link
-from rehearsal.model import CheckResult
+from rehearsal.model import CheckResult, Loss
 
 NAME = "chain"
 COMPARED = (
@@ -32,8 +33,10 @@ def check(case: Case) -> CheckResult:
         _unbroken(findings, case, key, "server", None)
     _same_bytes(findings, ours, theirs, starts)
     for till, witness in case.tills.items():
-        own = {key: entries for key, entries in ours.items() if key[0] == till}
-        _typed(findings, own, witness, f"till {till}", frozenset())
+        _typed(findings, case.site_journals[till], witness, f"till {till}", frozenset())
+        _one_history(findings, till, case.site_journals[till], ours)
+    for loss in case.meta.losses:
+        _lost(findings, case, loss)
     _typed(findings, theirs, case.server, "server", frozenset(case.set_aside))
     _aside(findings, case)
     count = sum(len(entries) for entries in theirs.values())
@@ -86,6 +89,44 @@ def _same_bytes(
             if till[seq].payload != server[seq].payload:
                 findings.convict("till bytes and server bytes differ", seq=seq, **where)
                 break
+
+
+def _one_history(findings: Findings, place: str, own: Journals, all_tills: Journals) -> None:
+    """A till and its copy, or the disk that it had before, hold the same bytes at the same sequence."""
+    for key, entries in own.items():
+        joint = {entry.seq: entry.payload for entry in all_tills[key]}
+        for entry in entries:
+            if joint[entry.seq] != entry.payload:
+                findings.convict(
+                    "other bytes than on the till's copy or lost disk", where=place, till=key[0],
+                    incarnation=key[1], seq=entry.seq,
+                )  # fmt: skip
+                break
+
+
+def _lost(findings: Findings, case: Case, loss: Loss) -> None:
+    """A declared loss is a stretch of a journal, hashed on; the server has none of what did not arrive."""
+    where: Where = {"till": loss.till, "incarnation": loss.incarnation, "loss": loss.kind}
+    entries = case.declared.entries.get(loss.loss, ())
+    findings.differ(
+        "a declared loss is not the stretch it says", list(range(loss.kept + 1, loss.head + 1)),
+        [entry.seq for entry in entries], **where,
+    )  # fmt: skip
+    key = (loss.till, loss.incarnation)
+    server = {entry.seq: entry for entry in case.server_journals.get(key, ())}
+    before = server.get(loss.kept) or next(
+        (e for e in case.till_journals.get(key, ()) if e.seq == loss.kept), None
+    )
+    previous = genesis(case.cluster, *key) if loss.kept == 0 else bytes.fromhex(before.hash) if before else None
+    for entry in entries:
+        findings.checked += 1
+        if previous is not None and link(previous, entry.payload).hex() != entry.hash:
+            findings.convict("a declared loss does not follow from the journal", seq=entry.seq, **where)
+            return
+        previous = bytes.fromhex(entry.hash)
+        there = server.get(entry.seq)
+        if entry.seq >= loss.missing_from and there is not None and there.payload == entry.payload:
+            findings.convict("declared lost, but the server has it", seq=entry.seq, **where)
 
 
 def _typed(

@@ -99,10 +99,14 @@ def text_is_true(value: str) -> bool:
 def _positions(findings: Findings, case: Case) -> None:
     """A till's cursor never goes back within a term, nor to an older term."""
     last: dict[str, tuple[int, int]] = {}
+    disks = {(loss.till, loss.at_ms) for loss in case.meta.losses}
     for row in case.evidence.rows_if_any("masters_samples.csv"):
         if not row["cursor_pos"]:
             continue
         place = (int(row["term_n"] or 0), int(row["cursor_pos"]))
+        for till, at_ms in [disk for disk in disks if disk[0] == row["till"] and disk[1] <= int(row["at_ms"])]:
+            last.pop(till, None)  # another disk, with the cursor that it had
+            disks.discard((till, at_ms))
         before = last.get(row["till"], place)
         if place < before:
             findings.convict(

@@ -25,19 +25,39 @@ def check(case: Case) -> CheckResult:
     findings = Findings(NAME)
     operations = case.history.of(RECEIPT_KINDS)
     places = [(f"till {till}", witness.receipts) for till, witness in case.tills.items()]
-    originals = {receipt.receipt_no: receipt for receipt in (*case.server.receipts, *case.on_tills)}
+    originals = _originals(case)
     for place, receipts in (*places, ("server", case.server.receipts)):
         for receipt in receipts:
             where: Where = {"where": place, "receipt_no": receipt.receipt_no, "op_id": receipt.op_id}
             for name, expected, found in _sums(receipt):
                 findings.differ(name, expected, found, **where)
             if receipt.counts:
-                _asked(findings, operations.get(receipt.op_id, ()), receipt, originals, where)
+                _asked(findings, _binding(case, operations.get(receipt.op_id, ())), receipt, where)
             if receipt.kind != "sale":
                 _mirror(findings, receipt, originals, where)
     _given_back_once(findings, case, originals)
     count = len(case.on_tills)
     return findings.result(f"{count} receipts recomputed from their baskets, on till and server, to the cent")
+
+
+def _originals(case: Case) -> dict[str, tuple[Receipt, ...]]:
+    """Return number -> the receipts that carry it: one, but for those that a lost disk or a copy printed too."""
+    found: dict[str, dict[str, Receipt]] = defaultdict(dict)
+    lost = (receipt for _, receipt in case.declared.lost.values())
+    for receipt in (*lost, *case.server.receipts, *case.on_tills):
+        found[receipt.receipt_no][receipt.op_id] = receipt
+    return {number: tuple(receipts.values()) for number, receipts in found.items()}
+
+
+def _original_of(receipt: Receipt, originals: dict[str, tuple[Receipt, ...]]) -> Receipt | None:
+    """Return the receipt that one gives back: of two with that number, the one that has its articles."""
+    candidates = originals.get(receipt.ref, ())
+    wanted = {(line.sku, line.unit_price, line.price_version, line.tax_rate_bp) for line in receipt.lines}
+    for candidate in candidates:
+        sold = {(line.sku, line.unit_price, line.price_version, line.tax_rate_bp) for line in candidate.lines}
+        if wanted <= sold:
+            return candidate
+    return candidates[-1] if candidates else None
 
 
 def _sums(receipt: Receipt) -> Iterator[tuple[str, object, object]]:
@@ -57,28 +77,33 @@ def _sums(receipt: Receipt) -> Iterator[tuple[str, object, object]]:
 
 
 def _asked(
-    findings: Findings, attempts: tuple[Attempt, ...], receipt: Receipt, originals: dict[str, Receipt],
-    where: Where,
+    findings: Findings, attempts: tuple[Attempt, ...], receipt: Receipt, where: Where
 ) -> None:  # fmt: skip
     """Compare a receipt with what was asked: every ok answer binds, else one open attempt must explain it."""
     bound = [attempt for attempt in attempts if attempt.result == "ok"]
     for attempt in bound:
         findings.checked += 1
-        for name, expected, found in _differences(attempt, receipt, originals):
+        for name, expected, found in _differences(attempt, receipt):
             findings.convict(name, expected=str(expected), found=str(found), line=attempt.n, **where)
     perhaps = [attempt for attempt in attempts if attempt.result == "info"]
     if bound or not perhaps:
         return
     findings.checked += 1
-    reasons = [list(_differences(attempt, receipt, originals)) for attempt in perhaps]
+    reasons = [list(_differences(attempt, receipt)) for attempt in perhaps]
     if all(reasons):
         name, expected, found = reasons[0][0]
         findings.convict(f"no basket explains it: {name}", expected=str(expected), found=str(found), **where)
 
 
-def _differences(
-    attempt: Attempt, receipt: Receipt, originals: dict[str, Receipt]
-) -> Iterator[tuple[str, object, object]]:
+def _binding(case: Case, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """Return the attempts that bind a receipt: those made after a declared loss, where one took the first."""
+    if not attempts or attempts[0].op_id not in case.declared.lost:
+        return attempts
+    loss, _ = case.declared.lost[attempts[0].op_id]
+    return tuple(attempt for attempt in attempts if attempt.at_ms >= loss.at_ms)
+
+
+def _differences(attempt: Attempt, receipt: Receipt) -> Iterator[tuple[str, object, object]]:
     """Yield where a receipt is not what an attempt asked for: name, expected, found."""
     basket: dict[str, Any] = attempt.asked.get("basket") or {}
     if receipt.kind == "void":
@@ -138,10 +163,10 @@ def _answered(attempt: Attempt, receipt: Receipt) -> Iterator[tuple[str, object,
             yield "answered payments", kept_payments, told
 
 
-def _mirror(findings: Findings, receipt: Receipt, originals: dict[str, Receipt], where: Where) -> None:
+def _mirror(findings: Findings, receipt: Receipt, originals: dict[str, tuple[Receipt, ...]], where: Where) -> None:
     """What is given back was sold, at that price and tax."""
     findings.checked += 1
-    original = originals.get(receipt.ref)
+    original = _original_of(receipt, originals)
     if original is None:
         findings.convict(f"{receipt.kind} of a receipt that does not exist", ref=receipt.ref, **where)
         return
@@ -173,12 +198,12 @@ def _mirror(findings: Findings, receipt: Receipt, originals: dict[str, Receipt],
             findings.convict("refund that gives nothing back", sku=line.sku, qty=line.qty, **where)
 
 
-def _given_back_once(findings: Findings, case: Case, originals: dict[str, Receipt]) -> None:
+def _given_back_once(findings: Findings, case: Case, originals: dict[str, tuple[Receipt, ...]]) -> None:
     """A till gives back its own receipts once; another till's it can't know about while offline."""
     given: dict[tuple[str, str], int] = defaultdict(int)
     voids: dict[str, list[str]] = defaultdict(list)
     for receipt in case.on_tills:
-        original = originals.get(receipt.ref)
+        original = _original_of(receipt, originals)
         if receipt.kind == "sale" or original is None or original.till != receipt.till:
             continue
         if receipt.kind == "void":
@@ -187,7 +212,7 @@ def _given_back_once(findings: Findings, case: Case, originals: dict[str, Receip
             given[receipt.ref, line.sku] -= line.qty
     for (ref, sku), qty in given.items():
         findings.checked += 1
-        sold = sum(line.qty for line in originals[ref].lines if line.sku == sku)
+        sold = sum(line.qty for original in originals[ref] for line in original.lines if line.sku == sku)
         if qty > sold:
             findings.convict("more given back than was sold", ref=ref, sku=sku, sold=sold, given_back=qty)
     for ref, numbers in voids.items():

@@ -60,6 +60,7 @@ class Receipt:
     status: str = "posted"
     counter: int = 0
     seq: int = 0
+    anew: bool = False  # journaled before in another journal, under the number that was printed then
 
     @property
     def counts(self) -> bool:
@@ -96,7 +97,17 @@ class DayClosed:
     chain_head: bytes
 
 
-Content = Receipt | DayOpened | DayClosed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continued:
+    """The entry with which a journal continues another one of its till, after (seq, hash)."""
+
+    at_ms: int
+    incarnation: str
+    seq: int
+    hash: str
+
+
+Content = Receipt | DayOpened | DayClosed | Continued
 
 
 def _fields(items: list[Any], kinds: str) -> list[Any]:
@@ -117,7 +128,8 @@ def _receipt(items: list[Any], till: str, incarnation: str, seq: int, number: st
         items, "sbsisisllii"
     )
     ref = rest[0] if rest else None
-    number = rest[1] if len(rest) > 1 and rest[1] else number  # journaled anew under its printed number
+    anew = len(rest) > 1 and bool(rest[1])
+    number = rest[1] if anew else number
     return Receipt(
         till=till,
         incarnation=incarnation,
@@ -134,6 +146,7 @@ def _receipt(items: list[Any], till: str, incarnation: str, seq: int, number: st
         payments=tuple(Payment(n, *_fields(item, "si")[:2]) for n, item in enumerate(payments, 1)),
         counter=counter,
         seq=seq,
+        anew=anew,
     )
 
 
@@ -176,4 +189,7 @@ def decode(payload: bytes, *, till: str, incarnation: str, seq: int) -> Content:
             return DayOpened(op_id=fields[1].hex(), business_date=fields[2], at_ms=fields[3])
         case "z":
             return _closed(items)
+        case "c":
+            fields = _fields(items, "sbbibi")
+            return Continued(incarnation=fields[2].hex(), seq=fields[3], hash=fields[4].hex(), at_ms=fields[5])
     raise NotAnEntry(f"unknown tag {items[0]!r}")

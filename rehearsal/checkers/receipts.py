@@ -13,7 +13,7 @@ from rehearsal.checkers.case import Case
 from rehearsal.checkers.findings import Findings, Where
 from rehearsal.checkers.history import RECEIPT_KINDS, Attempt
 from rehearsal.checkers.payload import Receipt
-from rehearsal.model import CheckResult
+from rehearsal.model import CheckResult, Loss
 
 NAME = "receipts"
 REUSED = frozenset({"operation_reused", "409"})
@@ -38,15 +38,21 @@ def check(case: Case) -> CheckResult:
     history = case.history
     operations = history.of(RECEIPT_KINDS)
     tills, server = _by_op(case.on_tills), _by_op(case.server.receipts)
-    lost = frozenset(case.meta.lost)
-    for op_id, attempts in operations.items():
+    lost = case.declared.lost
+    for op_id, asked in operations.items():
         findings.checked += 1
-        _answers(findings, attempts)
         on_till, on_server = tills.get(op_id, []), server.get(op_id, [])
-        if op_id in lost and not on_till and not on_server:
-            continue
-        _outcome(findings, attempts, on_till, on_server)
-    _sets(findings, tills, server, lost)
+        attempts = asked
+        if op_id in lost:
+            attempts = _after_loss(findings, asked, lost[op_id], [*on_till, *on_server])
+        if attempts:
+            _answers(findings, attempts)
+            _outcome(findings, attempts, on_till, on_server)
+    for op_id in sorted(lost.keys() - operations.keys()):
+        findings.convict(
+            "a declared loss that nobody asked for", op_id=op_id, receipt_no=lost[op_id][1].receipt_no
+        )
+    _sets(findings, tills, server)
     _invented(findings, case, tills, server)
     _numbers(findings, case)
     ok = sum(any(attempt.result == "ok" for attempt in attempts) for attempts in operations.values())
@@ -60,6 +66,19 @@ def check(case: Case) -> CheckResult:
 
 def _where(attempt: Attempt) -> Where:
     return {"op_id": attempt.op_id, "till": attempt.till, "worker": attempt.worker, "line": attempt.n}
+
+
+def _after_loss(
+    findings: Findings, attempts: tuple[Attempt, ...], declared: tuple[Loss, Receipt], there: list[Receipt]
+) -> tuple[Attempt, ...]:
+    """Return the attempts made after a declared loss: what was lost is gone, unless it was asked for anew."""
+    loss, _ = declared
+    later = tuple(attempt for attempt in attempts if attempt.at_ms >= loss.at_ms)
+    if there and not later:
+        findings.convict(
+            "declared lost, but it is there", loss=loss.kind, receipt_no=there[0].receipt_no, **_where(attempts[0])
+        )
+    return later
 
 
 def _answers(findings: Findings, attempts: tuple[Attempt, ...]) -> None:
@@ -131,14 +150,12 @@ def _kept(findings: Findings, answered: Attempt, places: dict[str, list[Receipt]
             findings.differ(f"answered gross is not the {place}'s", receipt.gross, gross, **where)
 
 
-def _sets(
-    findings: Findings, tills: dict[str, list[Receipt]], server: dict[str, list[Receipt]], lost: frozenset[str]
-) -> None:
+def _sets(findings: Findings, tills: dict[str, list[Receipt]], server: dict[str, list[Receipt]]) -> None:
     """After the drain the till's set is the server's, whatever the cashier knows."""
     for op_id in sorted(tills.keys() - server.keys()):
         receipt = tills[op_id][0]
         findings.convict("on its till, not on the server", op_id=op_id, receipt_no=receipt.receipt_no)
-    for op_id in sorted(server.keys() - tills.keys() - lost):
+    for op_id in sorted(server.keys() - tills.keys()):
         receipt = server[op_id][0]
         findings.convict("on the server, not on its till", op_id=op_id, receipt_no=receipt.receipt_no)
     for op_id in tills.keys() & server.keys():
@@ -169,18 +186,18 @@ def _invented(
 def _numbers(findings: Findings, case: Case) -> None:
     """Numbers are used once in the whole chain, and run without gaps within one incarnation."""
     for place, receipts in (("tills", case.on_tills), ("server", case.server.receipts)):
-        seen: dict[str, str] = {}
+        seen: dict[str, Receipt] = {}
         for receipt in receipts:
-            other = seen.setdefault(receipt.receipt_no, receipt.op_id)
-            if other != receipt.op_id:
+            other = seen.setdefault(receipt.receipt_no, receipt)
+            if other.op_id != receipt.op_id and not _explained(case, other, receipt):
                 findings.convict(
                     f"a receipt number repeats on the {place}",
-                    receipt_no=receipt.receipt_no, op_id=receipt.op_id, other_op_id=other,
+                    receipt_no=receipt.receipt_no, op_id=receipt.op_id, other_op_id=other.op_id,
                 )  # fmt: skip
     for (till, incarnation), entries in sorted(case.journals.items()):
         due = 1
         for entry in entries:
-            if not isinstance(entry.content, Receipt):
+            if not isinstance(entry.content, Receipt) or entry.content.anew:
                 continue
             if entry.content.counter != due:
                 findings.convict(
@@ -188,3 +205,30 @@ def _numbers(findings: Findings, case: Case) -> None:
                     expected=due, found=entry.content.counter, seq=entry.seq,
                 )  # fmt: skip
             due = entry.content.counter + 1
+    if case.meta.losses or case.meta.clones:
+        findings.figures["numbers.twice"] = float(_printed_twice(case))
+
+
+def _explained(case: Case, one: Receipt, other: Receipt) -> bool:
+    """Say whether two receipts may carry one number: only one that a lost disk, or a till's copy, printed too.
+
+    Neither the till that was rolled back nor a copy can know what the other has printed, until a server says.
+    """
+    gone = {(receipt.op_id, receipt.receipt_no) for receipt in case.declared.receipts_gone()}
+    if ((one.op_id, one.receipt_no) in gone) != ((other.op_id, other.receipt_no) in gone):
+        return True
+    for clone in case.meta.clones:
+        copied = {receipt.op_id for receipt in case.tills[clone.name].receipts}
+        original = {receipt.op_id for receipt in case.tills[clone.till].receipts}
+        pair = {one.op_id, other.op_id}
+        if clone.till == one.till == other.till and len(pair & (copied - original)) == 1:
+            return True
+    return False
+
+
+def _printed_twice(case: Case) -> int:
+    """Return how many numbers two receipts carry, those that are lost included."""
+    ops: dict[str, set[str]] = defaultdict(set)
+    for receipt in (*case.on_tills, *(receipt for _, receipt in case.declared.lost.values())):
+        ops[receipt.receipt_no].add(receipt.op_id)
+    return sum(len(found) > 1 for found in ops.values())

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rehearsal.checkers.case import Case, Entry
+from rehearsal.checkers.case import Case
+from rehearsal.checkers.entries import Entry, JournalKey
 from rehearsal.checkers.findings import Findings, Where
-from rehearsal.checkers.payload import DayClosed, Receipt
+from rehearsal.checkers.payload import Continued, DayClosed, Receipt
 from rehearsal.model import CheckResult
 
 NAME = "settlement"
@@ -112,7 +113,7 @@ def check(case: Case) -> CheckResult:
             _agree(findings, place, day, sums.get(day), other.get(day))
     expected = {(till, date) for till, date in case.meta.expected_z}
     late_allowed = case.meta.options.get("late_sales", "") == "true"
-    _states(findings, server, expected, late_allowed)
+    _states(findings, server, expected, late_allowed, _uncovered(case, journaled))
     _z_reports(findings, case, expected)
     _answers(findings, case)
     dates = len(sums)
@@ -130,12 +131,56 @@ def _agree(findings: Findings, place: str, day: Day, entries: Totals | None, oth
         findings.differ(f"{place}: {name} against entries", value, theirs[name], till=day[0], date=day[1])
 
 
-def _states(findings: Findings, server: dict[Day, Totals], expected: set[Day], late_allowed: bool) -> None:
-    """Every date that was to be closed is tallied; a date that stays open is no failure of the sync."""
-    good = {"TALLIED", "RESTATED"} if late_allowed else {"TALLIED"}
+def _covered(case: Case, key: JournalKey, seq: int) -> dict[JournalKey, int]:
+    """Return journal -> the last sequence of it that a till knew at a place of its journal."""
+    found = {key: seq}
+    while True:
+        first = next(iter(case.journals.get(key, ())), None)
+        if first is None or not isinstance(first.content, Continued):
+            return found
+        key = (key[0], first.content.incarnation)
+        if key in found:
+            return found
+        found[key] = first.content.seq
+
+
+def _uncovered(case: Case, journaled: list[Receipt]) -> dict[Day, bool]:
+    """Return the dates with receipts that no Z covers, and whether a lost disk or a copy explains them all."""
+    covered: dict[Day, dict[JournalKey, int]] = {}
+    for (till, incarnation), entries in case.journals.items():
+        for entry in entries:
+            if isinstance(entry.content, DayClosed):
+                day = (till, entry.content.business_date)
+                covered[day] = _covered(case, (till, incarnation), entry.seq)
+    explained = {(receipt.till, receipt.op_id) for receipt in case.declared.receipts_gone()}
+    for clone in case.meta.clones:
+        explained |= {(receipt.till, receipt.op_id) for receipt in case.tills[clone.name].receipts}
+    found: dict[Day, bool] = {}
+    for receipt in journaled:
+        day = (receipt.till, receipt.business_date)
+        known = covered.get(day)
+        if known is not None and receipt.seq > known.get((receipt.till, receipt.incarnation), 0):
+            found[day] = found.get(day, True) and (receipt.till, receipt.op_id) in explained
+    return found
+
+
+def _states(
+    findings: Findings,
+    server: dict[Day, Totals],
+    expected: set[Day],
+    late_allowed: bool,
+    uncovered: dict[Day, bool],
+) -> None:
+    """Every date that was to be closed is tallied; a date that stays open is no failure of the sync.
+
+    A date with receipts that its Z can't know of, since a disk lost them or a copy made them, is restated.
+    """
     for day in sorted(expected - server.keys()):
         findings.convict("no settlement of a closed date", till=day[0], date=day[1])
     for day, totals in sorted(server.items()):
+        good = {"RESTATED"} if uncovered.get(day) else {"TALLIED"}
+        if late_allowed:
+            good = {"TALLIED", "RESTATED"}
         allowed = good if day in expected else good | {"OPEN"}
         findings.checked += 1
         if not totals.states <= allowed:
@@ -143,11 +188,24 @@ def _states(findings: Findings, server: dict[Day, Totals], expected: set[Day], l
 
 
 def _z_entries(case: Case) -> Iterator[tuple[str, DayClosed, list[Entry]]]:
-    """Yield till, Z and the entries before it, for each Z in a till's journal."""
-    for (till, _), entries in sorted(case.journals.items()):
-        for place, entry in enumerate(entries):
+    """Yield till, Z and the entries before it, oldest first, for each Z in a till's journal.
+
+    What its journal continues comes before it, as far as the till knew it.
+    """
+    for (till, incarnation), entries in sorted(case.journals.items()):
+        for entry in entries:
             if isinstance(entry.content, DayClosed):
-                yield till, entry.content, list(entries[:place])
+                covered = _covered(case, (till, incarnation), entry.seq - 1)
+                yield (
+                    till,
+                    entry.content,
+                    [
+                        e
+                        for key, end in reversed(covered.items())
+                        for e in case.journals.get(key, ())
+                        if e.seq <= end
+                    ],
+                )
 
 
 def _z_reports(findings: Findings, case: Case, expected: set[Day]) -> None:

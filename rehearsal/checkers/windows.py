@@ -8,7 +8,9 @@ from __future__ import annotations
 from rehearsal.model import FaultRecord, Meta
 
 FOREVER_MS = 1 << 62
-DOWN = frozenset({"kill", "pause", "restart", "power_cut"})  # nobody can sell on a till that is gone
+DOWN = frozenset(
+    {"kill", "pause", "restart", "power_cut", "reimage_till"}
+)  # nobody can sell on a till that is gone
 
 
 class Windows:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_HEX = re.compile(r"HEX\((\w+)\)")
+_HEX = re.compile(r"HEX\(([\w.]+)\)")
 
 # The same statements on a till and on the server, so that equal tables give equal files.
 MASTERS: dict[str, str] = {
@@ -42,16 +42,22 @@ TILL: dict[str, str] = {
     ),
     "lines": (
         "SELECT (SELECT till FROM till) AS till, r.receipt_no, t.line_no, t.sku, t.qty, t.unit_price,"
-        " t.price_version, t.discount, t.tax, t.amount, t.tax_rate_bp FROM line t"
+        " t.price_version, t.discount, t.tax, t.amount, t.tax_rate_bp,"
+        " HEX(r.incarnation) AS incarnation, t.seq FROM line t"
         " JOIN receipt r ON r.incarnation = t.incarnation AND r.seq = t.seq ORDER BY t.seq, t.line_no"
     ),
     "payments": (
-        "SELECT (SELECT till FROM till) AS till, r.receipt_no, t.n, t.tender, t.amount FROM payment t"
+        "SELECT (SELECT till FROM till) AS till, r.receipt_no, t.n, t.tender, t.amount,"
+        " HEX(r.incarnation) AS incarnation, t.seq FROM payment t"
         " JOIN receipt r ON r.incarnation = t.incarnation AND r.seq = t.seq ORDER BY t.seq, t.n"
     ),
     "journal": (
         "SELECT (SELECT till FROM till) AS till, HEX(incarnation) AS incarnation, seq, HEX(hash) AS hash,"
         " HEX(payload) AS payload_hex FROM journal t ORDER BY t.incarnation, seq"
+    ),
+    "anchor": (
+        "SELECT (SELECT till FROM till) AS till, HEX(incarnation) AS incarnation, seq, HEX(hash) AS hash"
+        " FROM anchor ORDER BY seq"
     ),
     **MASTERS,
 }
@@ -60,7 +66,7 @@ SERVER: dict[str, str] = {
         "SELECT till, HEX(incarnation) AS incarnation, seq, HEX(hash) AS hash, closed_at_seq, opened_ms,"
         " contact_ms FROM journal t ORDER BY till, t.incarnation"
     ),
-    "term": "SELECT cluster, n, HEX(id) AS id, timeline FROM term",
+    "term": "SELECT cluster, n, HEX(id) AS id, timeline, fenced_by FROM term",
     # A posted receipt about which something is still to be resolved is `flagged`.
     "receipts": (
         "SELECT till, HEX(incarnation) AS incarnation, receipt_no, op_id, kind, CASE WHEN status = 'posted' AND"
@@ -70,18 +76,20 @@ SERVER: dict[str, str] = {
     ),
     "lines": (
         "SELECT t.till, r.receipt_no, t.line_no, t.sku, t.qty, t.unit_price, t.price_version, t.discount, t.tax,"
-        " t.amount, t.tax_rate_bp FROM line t"
+        " t.amount, t.tax_rate_bp,"
+        " HEX(r.incarnation) AS incarnation, t.seq FROM line t"
         " JOIN receipt r ON r.till = t.till AND r.incarnation = t.incarnation AND r.seq = t.seq"
         " ORDER BY t.till, t.incarnation, t.seq, t.line_no"
     ),
     "payments": (
-        "SELECT t.till, r.receipt_no, t.n, t.tender, t.amount FROM payment t"
+        "SELECT t.till, r.receipt_no, t.n, t.tender, t.amount,"
+        " HEX(r.incarnation) AS incarnation, t.seq FROM payment t"
         " JOIN receipt r ON r.till = t.till AND r.incarnation = t.incarnation AND r.seq = t.seq"
         " ORDER BY t.till, t.incarnation, t.seq, t.n"
     ),
     "journal": (
         "SELECT till, HEX(incarnation) AS incarnation, seq, HEX(hash) AS hash, HEX(payload) AS payload_hex,"
-        " received_ms FROM entry t ORDER BY till, t.incarnation, seq"
+        " received_ms, term_n FROM entry t ORDER BY till, t.incarnation, seq"
     ),
     "flags": (
         "SELECT till, HEX(incarnation) AS incarnation, seq, code, detail, resolved FROM flag t"

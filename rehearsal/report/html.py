@@ -217,8 +217,10 @@ def _prefixed(values: dict[str, float], prefix: str) -> dict[str, float]:
 def _witnesses(record: RunRecord) -> list[tuple[str, int, int]]:
     """Return the money line: (witness, receipts, gross in minor units)."""
     sales = record.judgement.sales
+    gross = sales.gross_minor
+    seen = "Cashiers, less what is declared lost" if sales.lost else "Cashiers"
     return [
-        ("Cashiers", sales.ok, sales.gross_minor.cashiers),
-        ("Tills", sales.on_tills, sales.gross_minor.tills),
-        ("Server", sales.on_server, sales.gross_minor.server),
+        (seen, sales.ok - sales.lost, gross.cashiers - gross.lost),
+        ("Tills", sales.on_tills, gross.tills),
+        ("Server", sales.on_server, gross.server),
     ]

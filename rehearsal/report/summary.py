@@ -23,7 +23,9 @@ def summary_md(record: RunRecord) -> str:
     """Return summary.md's text, under 900 KiB whatever the run holds."""
     meta, judged, sales = record.meta, record.judgement, record.judgement.sales
     gross = sales.gross_minor
-    signs = ["=" if a == b else "≠" for a, b in ((gross.cashiers, gross.tills), (gross.tills, gross.server))]
+    kept = gross.cashiers - gross.lost
+    signs = ["=" if a == b else "≠" for a, b in ((kept, gross.tills), (gross.tills, gross.server))]
+    less = f" less {money(gross.lost)} declared lost" if gross.lost else ""
     fleet = meta.fleet
     parts = [
         f"# {_OUTCOME[judged.verdict]} {judged.verdict}: {_cell(meta.title or meta.scenario)}",
@@ -32,7 +34,7 @@ def summary_md(record: RunRecord) -> str:
         f"{'' if fleet.caps_enforced else ' (hardware: not judged)'}, "
         f"seed {meta.seed}, {_cell(instant(meta.started))}",
         "## Money",
-        f"Cashiers {money(gross.cashiers)} {signs[0]} tills {money(gross.tills)} {signs[1]} "
+        f"Cashiers {money(gross.cashiers)}{less} {signs[0]} tills {money(gross.tills)} {signs[1]} "
         f"server {money(gross.server)} {_cell(meta.currency)} "
         f"({number(sales.ok)}, {number(sales.on_tills)}, {number(sales.on_server)} receipts)",
         "## Do next",

@@ -14,10 +14,12 @@ from rehearsal.model import (
     VERDICT_SCHEMA,
     CheckResult,
     Claim,
+    Clone,
     Drain,
     FaultRecord,
     Fleet,
     Load,
+    Loss,
     Machine,
     Outcome,
     RunRecord,
@@ -97,6 +99,8 @@ class VerdictFile(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str]
     currency: str
     reproduce: str
+    losses: tuple[Loss, ...] = ()
+    clones: tuple[Clone, ...] = ()
 
 
 def verdict_of(record: RunRecord) -> VerdictFile:
@@ -132,6 +136,8 @@ def verdict_of(record: RunRecord) -> VerdictFile:
         options=meta.options,
         currency=meta.currency,
         reproduce=meta.reproduce,
+        losses=meta.losses,
+        clones=meta.clones,
     )
 
 

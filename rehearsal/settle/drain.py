@@ -16,6 +16,7 @@ from rehearsal.witness import Witness
 POLL_S = 0.5
 QUIET_READS = 2
 LATE_SHARE = 0.2
+TOLD = ("rebased: ", "newer_rows: ")  # a journal was continued; rows newer than a restored server's
 
 
 def drain(witness: Witness, tills: Sequence[str], *, deadline_s: float, endings: Callable[[], list[str]]) -> Drain:
@@ -55,6 +56,11 @@ def joined(first: Drain, second: Drain) -> Drain:
     )
 
 
+def trouble_in(alarm: str) -> str:
+    """Return a till's alarms without those that only tell what happened to it, and is over."""
+    return "; ".join(part for part in alarm.split("; ") if part and not part.startswith(TOLD))
+
+
 def _pending(witness: Witness, tills: Sequence[str]) -> tuple[list[str], object]:
     """Return what is not at rest, and everything that moves when the system makes progress."""
     try:
@@ -68,7 +74,7 @@ def _pending(witness: Witness, tills: Sequence[str]) -> tuple[list[str], object]
         except WitnessUnreadable as error:
             pending.append(f"{till} can't be read: {error}")
             continue
-        key = (till, mark.incarnation)
+        key = (mark.till, mark.incarnation)
         durable, folded = server.durable.get(key, 0), server.folded.get(key, 0)
         state += [durable, mark.acked, mark.cursor_pos, folded, mark.merging]
         if durable < mark.head:
@@ -81,6 +87,6 @@ def _pending(witness: Witness, tills: Sequence[str]) -> tuple[list[str], object]
             pending.append(f"{till}: masters stop at {mark.cursor_pos}, the last change is {server.last_change}")
         elif mark.merging:
             pending.append(f"{till} is still merging masters")
-        if mark.alarm:
-            pending.append(f"{till}: {mark.alarm}")
+        if alarm := trouble_in(mark.alarm):
+            pending.append(f"{till}: {alarm}")
     return pending, tuple(state)

@@ -15,6 +15,7 @@ from typing import Any
 from chaos.errors import ChaosError
 from loadtest.history import History
 from rehearsal.drive.selling import LOAD, Sold
+from rehearsal.drive.system import PROMOTER
 from rehearsal.model import StageRecord
 from rehearsal.run_state import Run
 from rehearsal.settle.closing import close_day
@@ -31,15 +32,21 @@ def settle(run: Run, shop: Shop, witness: Witness, parts: Path, sold: Sold) -> N
     progress, deadline_s = run.progress, run.scenario.drain.deadline_s
 
     def endings() -> list[str]:
-        found = [ending for ending in shop.fleet.unasked_endings() if ending.node != LOAD]
+        found = [
+            ending
+            for ending in shop.fleet.unasked_endings()
+            if ending.node != LOAD and not ending.node.startswith(PROMOTER)
+        ]
         return [f"{ending.node} ended by itself with {ending.status}" for ending in found]
 
+    copies = [clone.name for clone in sold.disks.clones] if sold.disks else []
+    sites = (*shop.tills, *copies)
     history = History(parts, CLOSE_HISTORY)
     try:
         progress.say("all faults lifted; waiting until the system is quiet")
         with _stage(run, sold, "drain", "The healed system comes to rest") as note:
             run.drained = drain(
-                witness, shop.tills, deadline_s=BRIEF_S if run.interrupted else deadline_s, endings=endings
+                witness, sites, deadline_s=BRIEF_S if run.interrupted else deadline_s, endings=endings
             )
             note(run.drained.quiet, "; ".join(run.drained.pending[:5]) or f"quiet after {run.drained.took_s:g} s")
         if run.interrupted:
@@ -47,7 +54,7 @@ def settle(run: Run, shop: Shop, witness: Witness, parts: Path, sold: Sold) -> N
         progress.say("closing the day")
         with _stage(run, sold, "close", "The day is closed and the last entries settle") as note:
             undone = close_day(shop, witness, history, shop.tills)
-            second = drain(witness, shop.tills, deadline_s=deadline_s, endings=endings)
+            second = drain(witness, sites, deadline_s=deadline_s, endings=endings)
             run.drained = joined(run.drained, second)
             note(not undone and second.quiet, "; ".join([*undone, *second.pending][:5]) or "all tills closed")
             run.trouble += [] if run.drained.quiet else undone

@@ -12,7 +12,11 @@ from enum import Enum
 
 
 class State(Enum):
-    """OPEN: no Z yet. RESTATED: Z tallied, then a late receipt came. ABANDONED: there will be no Z."""
+    """OPEN: no Z yet. ABANDONED: there will be no Z.
+
+    RESTATED: the Z agrees with what its till knew, and there are receipts of the date that it did not: late
+    ones, those that a till's disk lost after they were sent, those of a copy of the till.
+    """
 
     OPEN = "open"
     TALLIED = "tallied"
@@ -44,8 +48,8 @@ class DayFacts:
     """What the server holds of one till and business date.
 
     posted      receipts that count, except the late ones
-    late        receipts that count and came after the Z that covers the date: later in the same journal
-                or from another one
+    late        receipts that count and that the Z of the date can't cover: later in its journal, or in another
+                one beyond the mark from which the Z's journal continues that one
     written_off receipts set aside or duplicate that a clerk wrote off, as far as their bytes can be read
     unreadable_written_off  how many more were written off that can't be read
     aside       set aside entries of this date (or unreadable, of the till) that nobody has resolved

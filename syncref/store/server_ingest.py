@@ -196,10 +196,13 @@ def put_session(cursor: Any, key: Key, answer: HelloAnswer, *, now_ms: int) -> N
 
 
 def _close(cursor: Any, key: Key, close: Close) -> None:
-    """Close an older journal of the same till at the mark that both sides have."""
+    """Close an older journal of the same till at the mark that both sides have.
+
+    Two may continue it, a till and its clone: up to the greater mark it may still come, byte for byte.
+    """
     cursor.execute(
-        "UPDATE journal SET closed_at_seq = %s WHERE till = %s AND incarnation = %s AND incarnation <> %s "
-        "AND closed_at_seq IS NULL",
+        "UPDATE journal SET closed_at_seq = greatest(closed_at_seq, %s) WHERE till = %s AND incarnation = %s "
+        "AND incarnation <> %s",
         (close.seq, key.till, close.incarnation, key.incarnation),
     )
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from syncref.core.settlement import DayFacts, Sums, add
 from syncref.store.server_schema import abandoned
-from syncref.wire.entry import DayClosed, DayOpened, Entry, Receipt, decode_entry
+from syncref.wire.entry import Continued, DayClosed, DayOpened, Entry, Receipt, decode_entry
 
 _DATES = text("""
 SELECT DISTINCT till, business_date FROM (
@@ -33,6 +33,7 @@ SELECT z.incarnation, z.seq, z.sales, z.refunds, z.voids, z.gross, z.tax, z.by_t
 FROM z_report z JOIN journal j USING (till, incarnation)
 WHERE z.till = :till AND z.business_date = :date ORDER BY j.opened_ms DESC, z.seq DESC
 """)
+_FIRST = text("SELECT payload FROM entry WHERE till = :till AND incarnation = :incarnation AND seq = 1")
 _SPANS = text("""
 SELECT incarnation, min(seq) AS low, max(seq) AS high FROM receipt
 WHERE till = :till AND business_date = :date AND status = 'posted' GROUP BY incarnation
@@ -102,15 +103,14 @@ def _facts(connection: Connection, till: str, date: str) -> DayFacts:
     reports = connection.execute(_Z, of_day).all()
     z = reports[0] if reports else None
     posted, late = Sums(), Sums()
+    covered = {} if z is None else _covered(connection, till, bytes(z.incarnation), z.seq)
     for span in connection.execute(_SPANS, of_day).all():
         of_span = {**of_day, "incarnation": span.incarnation, "low": span.low, "high": span.high}
-        if z is None:
-            posted = add(posted, _sums(connection, of_span))
-        elif bytes(span.incarnation) != bytes(z.incarnation):
-            late = add(late, _sums(connection, of_span))
-        else:
-            posted = add(posted, _sums(connection, {**of_span, "high": min(span.high, z.seq)}))
-            late = add(late, _sums(connection, {**of_span, "low": max(span.low, z.seq)}))
+        end = span.high if z is None else min(span.high, covered.get(bytes(span.incarnation), 0))
+        if end >= span.low:
+            posted = add(posted, _sums(connection, {**of_span, "high": end}))
+        if end < span.high:
+            late = add(late, _sums(connection, {**of_span, "low": max(span.low, end + 1)}))
     facts = DayFacts(
         posted=posted,
         late=late,
@@ -119,6 +119,22 @@ def _facts(connection: Connection, till: str, date: str) -> DayFacts:
         abandoned=connection.execute(_ABANDONED, of_day).first() is not None,
     )
     return _with_odd_entries(connection, till, date, facts)
+
+
+def _covered(connection: Connection, till: str, incarnation: bytes, seq: int) -> dict[bytes, int]:
+    """Return incarnation -> the last sequence that a till knew at a place in its journal.
+
+    A journal that continues another begins by saying up to where it has that one: what the server holds
+    beyond, the till had lost, or a copy of it made.
+    """
+    covered = {incarnation: seq}
+    while True:
+        payload = connection.execute(_FIRST, {"till": till, "incarnation": incarnation}).scalar()
+        entry = None if payload is None else _entry(bytes(payload))
+        if not isinstance(entry, Continued) or entry.incarnation in covered:
+            return covered
+        incarnation = entry.incarnation
+        covered[incarnation] = entry.seq
 
 
 def _z_sums(z: Row[Any]) -> Sums:

@@ -97,6 +97,19 @@ def closed_journals(connection: Connection) -> list[Closed]:
     ]
 
 
+def lineage(connection: Connection) -> list[bytes]:
+    """Return this till's incarnations in the order in which they continue one another, the present one last."""
+    found = [read_state(connection).incarnation]
+    while True:
+        payload = connection.execute(
+            select(journal.c.payload).where(journal.c.incarnation == found[0], journal.c.seq == 1)
+        ).scalar_one_or_none()
+        entry = None if payload is None else decode_entry(bytes(payload))
+        if not isinstance(entry, Continued) or entry.incarnation in found:
+            return found
+        found.insert(0, entry.incarnation)
+
+
 def _move_journal(connection: Connection, state: TillState, key: Key, head: Mark, after: int) -> Mark:
     """Journal the entries after a sequence anew, a bounded number at a time; return the new head."""
     of_old = journal.c.incarnation == state.incarnation

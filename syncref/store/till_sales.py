@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, insert, select
 from syncref.core.journal_messages import Commit, DayTotals, Prior
 from syncref.core.selling import Original
 from syncref.errors import StorageCorrupt
+from syncref.store.till_rebase import lineage
 from syncref.store.till_schema import journal, line, operation, payment, receipt, z_report
 from syncref.store.till_state import write_state
 from syncref.wire.entry import DayClosed, Payment, RateTotal, Receipt, decode_entry
@@ -124,13 +125,7 @@ def totals(connection: Connection, business_date: str) -> DayTotals:
         kinds[kind] = count
         gross += int(kind_gross)
         tax += int(kind_tax)
-    numbers = connection.execute(
-        select(receipt.c.receipt_no).where(of_date).order_by(receipt.c.incarnation, receipt.c.seq)
-    ).scalars()
-    first = last = None
-    for number in numbers:
-        first = first or number
-        last = number
+    first, last = _ends(connection, business_date)
     return DayTotals(
         sales=kinds["sale"],
         refunds=kinds["refund"],
@@ -142,6 +137,27 @@ def totals(connection: Connection, business_date: str) -> DayTotals:
         first_receipt=first,
         last_receipt=last,
     )
+
+
+def _ends(connection: Connection, business_date: str) -> tuple[str | None, str | None]:
+    """Return the first and last receipt number of a date, in the order in which the journals continue."""
+    spans = connection.execute(
+        select(receipt.c.incarnation, func.min(receipt.c.seq).label("low"), func.max(receipt.c.seq).label("high"))
+        .where(receipt.c.business_date == business_date)
+        .group_by(receipt.c.incarnation)
+    ).all()
+    if not spans:
+        return None, None
+    if len(spans) > 1:
+        rank = {incarnation: place for place, incarnation in enumerate(lineage(connection))}
+        spans = sorted(spans, key=lambda span: rank.get(bytes(span.incarnation), -1))
+    first, last = (
+        connection.execute(
+            select(receipt.c.receipt_no).where(receipt.c.incarnation == incarnation, receipt.c.seq == seq)
+        ).scalar_one()
+        for incarnation, seq in ((spans[0].incarnation, spans[0].low), (spans[-1].incarnation, spans[-1].high))
+    )
+    return first, last
 
 
 def _by_tender(connection: Connection, business_date: str) -> tuple[Payment, ...]:

@@ -37,11 +37,11 @@ def provision_till(config_file: Path, cluster: str | None) -> None:
     from syncref.store.till_open import TillDatabase
     from syncref.store.till_provision import provision
     from syncref.till.first_contact import ask_cluster
-    from syncref.till.process import read_secret
+    from syncref.till.process import read_secret, verifier_of
 
     settings = load_till(config_file)
     secret = read_secret(settings)
-    name = cluster or ask_cluster(settings, secret)
+    name = cluster or ask_cluster(settings, secret, verifier_of(settings, None))
     database = TillDatabase(settings.till.database)
     try:
         key = provision(database, name=settings.till.name, cluster=name)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from syncref.core.uplink_messages import (
     Alarm,
     PersistProgress,
+    Phase,
     Prune,
     UplinkEffect,
     UplinkEvent,
@@ -49,7 +50,9 @@ class OwedUplink(Uplink):
         return self._closed.common
 
     def stepped(self, state: UplinkState) -> None:
-        """Nobody waits for this journal."""
+        """Nobody waits for this journal; what was wrong with it is over once a server takes it."""
+        if state.phase is Phase.READY:
+            self._parts.alarms.clear(self.name)
 
     def moved(self, *, acked: int, safe: int) -> None:
         """Nobody waits for this journal."""

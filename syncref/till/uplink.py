@@ -217,7 +217,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         made = rebase(self._database, old=old, common=effect.common, at_ms=self._clock.now_ms())
         self._rebased = True
         detail = (
-            f"journal {old.incarnation.hex()} agrees with the server up to {effect.common.seq}; "
+            f"journal {old.incarnation.hex()} agrees with the server up to {effect.common.seq}, "
             f"continued as {made.key.incarnation.hex()} with {made.moved} entries journaled anew"
         )
         self._alarms.raise_("journal", "rebased", detail)

@@ -62,6 +62,7 @@ class Shop:
     """`prices` is (sku, valid_from) → (amount, version); stock is sku → thousandths."""
 
     tills: dict[str, Till] = field(default_factory=dict)
+    earlier: dict[str, list[Till]] = field(default_factory=dict)  # journals that the present one continues
     server_entries: dict[str, list[list[Any]]] = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     files: dict[str, list[Row]] = field(default_factory=dict)
@@ -338,7 +339,12 @@ class Shop:
     def close_day(self, till: str, date: str = DATE) -> None:
         op_id, keeper = self.op(), self.tills[till]
         of = self.invoke("d0", "close", op_id, till, counted_cash=20_000)
-        receipts = [entry for entry in keeper.entries if entry[0] == "r" and entry[4] == date]
+        known = [(keeper, entry) for entry in keeper.entries]
+        for old in reversed(self.earlier.get(till, ())):
+            first = known[0][1]
+            known = [*((old, entry) for entry in old.entries[: first[3] if first[0] == "c" else 0]), *known]
+        printed = [(one, entry) for one, entry in known if entry[0] == "r" and entry[4] == date]
+        receipts = [entry for _, entry in printed]
         tenders: dict[str, int] = {}
         rates: dict[int, list[int]] = {}
         for entry in receipts:
@@ -350,7 +356,7 @@ class Shop:
                 sums[1] += line[6]
         kinds = [sum(entry[2] == kind for entry in receipts) for kind in ("sale", "refund", "void")]
         gross, tax = sum(entry[9] for entry in receipts), sum(entry[10] for entry in receipts)
-        ends = [keeper.number(receipts[place][3]) if receipts else None for place in (0, -1)]
+        ends = [printed[place][0].number(printed[place][1][3]) if printed else None for place in (0, -1)]
         keeper.entries.append(
             ["z", bytes.fromhex(op_id), date, self.now, "K1", *kinds, gross, tax,
              sorted(map(list, tenders.items())), [[rate, *sums] for rate, sums in sorted(rates.items())],
@@ -372,13 +378,17 @@ class Shop:
         for worker, last in self.numbers.items():
             self.history.append({"worker": worker, "type": "end", "n": last + 1, "at_ms": self.now})
         for name, till in self.tills.items():
-            self._database(f"tills/{name}", {name: till.entries})
+            self._database(f"tills/{name}", [(one, one.entries) for one in (*self.earlier.get(name, ()), till)])
             self._masters(f"tills/{name}")
             self.files[f"tills/{name}/state.csv"] = [
                 {"till": name, "cluster": CLUSTER, "incarnation": till.incarnation, "head_seq": len(till.entries)}
             ]
         self._database(
-            "server", {name: self.server_entries.get(name, till.entries) for name, till in self.tills.items()}
+            "server",
+            [
+                *((one, one.entries) for name in self.tills for one in self.earlier.get(name, ())),
+                *((till, self.server_entries.get(name, till.entries)) for name, till in self.tills.items()),
+            ],
         )
         self._masters("server")
         self.files["server/settlement.csv"] = [
@@ -397,10 +407,57 @@ class Shop:
         self.meta = self._meta()
         return self
 
-    def _database(self, folder: str, journals: dict[str, list[list[Any]]]) -> None:
+    def continue_journal(self, name: str, after: int) -> None:
+        """Let a till go on in a new journal that continues its present one after a sequence."""
+        old = self.tills[name]
+        self.earlier.setdefault(name, []).append(old)
+        self.tills[name] = Till(name, hex_id(f"{name} {len(self.earlier[name])}"))
+        previous = _genesis(name, old.incarnation)
+        for entry in old.entries[:after]:
+            previous = hashlib.sha256(previous + msgspec.msgpack.encode(entry)).digest()
+        op_id = bytes.fromhex(hex_id(f"continued {name}"))
+        self.tills[name].entries.append(["c", op_id, bytes.fromhex(old.incarnation), after, previous, self.now])
+
+    def lose(self, name: str, *, kept: int, arrived: int, at_ms: int, journal: int = 0) -> None:
+        """After `derive`: a disk lost all of a till's earlier journal after `kept`, of which some had arrived."""
+        old = [*self.earlier.get(name, ()), self.tills[name]][journal]
+        gone = [
+            row
+            for row in self.files[f"tills/{name}/journal.csv"]
+            if row["incarnation"] == old.incarnation and row["seq"] > kept
+        ]
+        self.files["losses/entries.csv"] = [{"loss": 0, **row} for row in gone]
+        lost = {row["seq"] for row in gone if row["seq"] > arrived}
+        self._forget(f"tills/{name}", old, {row["seq"] for row in gone})
+        self._forget("server", old, lost)
+        self.meta["losses"] = [
+            {"loss": 0, "kind": "disk_rollback", "till": name, "at_ms": at_ms, "incarnation": old.incarnation,
+             "kept": kept, "head": len(old.entries), "arrived": arrived}
+        ]  # fmt: skip
+        for table in ("server", *(f"tills/{till}" for till in self.tills)):
+            for row in self.files[f"{table}/stock.csv"]:
+                row["qty"] += sum(
+                    line[1] for seq in lost if old.entries[seq - 1][0] == "r" for line in old.entries[seq - 1][7]
+                    if line[0] == row["sku"]
+                )  # fmt: skip
+
+    def _forget(self, folder: str, till: Till, seqs: set[int]) -> None:
+        """Take entries of a journal, and what is typed of them, out of a database's files."""
+        numbers = {till.number(till.entries[seq - 1][3]) for seq in seqs if till.entries[seq - 1][0] == "r"}
+        for table in ("receipts", "lines", "payments"):
+            self.files[f"{folder}/{table}.csv"] = [
+                row for row in self.files[f"{folder}/{table}.csv"] if row["receipt_no"] not in numbers
+            ]
+        self.files[f"{folder}/journal.csv"] = [
+            row
+            for row in self.files[f"{folder}/journal.csv"]
+            if row["incarnation"] != till.incarnation or row["seq"] not in seqs
+        ]
+
+    def _database(self, folder: str, journals: list[tuple[Till, list[list[Any]]]]) -> None:
         tables: dict[str, list[Row]] = {name: [] for name in ("receipts", "lines", "payments", "journal", "z")}
-        for name, entries in journals.items():
-            till = self.tills[name]
+        for till, entries in journals:
+            name = till.name
             previous = _genesis(name, till.incarnation)
             for seq, entry in enumerate(entries, 1):
                 if entry[0] == "z" and not entry[-1]:

@@ -168,19 +168,6 @@ def test_a_repeat_that_met_a_full_disk_is_no_contradiction(ask: Try) -> None:
     assert ask(shop, "receipts").verdict is Verdict.VALID
 
 
-def test_a_declared_loss_may_be_missing_and_nothing_else(ask: Try) -> None:
-    """A till re-imaged with unsynced sales: exactly the declared set."""
-    shop = open_shop()
-    lost = shop.sell("T01", [("A", 1000, 0)])
-    shop.tills["T01"].entries.pop()
-    shop.tills["T01"].counter -= 1
-    shop.derive()
-    shop.meta["lost"] = [lost]
-    assert ask(shop, "receipts").verdict is Verdict.VALID
-    shop.meta["lost"] = []
-    assert convicted(ask(shop, "receipts"), "ok, but not on the till")
-
-
 def test_a_receipt_is_not_called_invented_when_its_line_of_history_is_lost(ask: Try) -> None:
     """J2: a removed line withholds; two receipts can't hide behind one line."""
     shop = closed_shop()

@@ -14,6 +14,7 @@ from rehearsal.settle.drain import drain, joined
 from rehearsal.witness import ServerMark, TillMark, Witness
 
 MARK = TillMark(
+    till="T01",
     incarnation="aa", head=5, acked=5, cursor_n=1, cursor_pos=101, stock_seq=5, contact_ms=0, masters_ms=0,
     merging=False, day_open=True, alarm="",
 )  # fmt: skip

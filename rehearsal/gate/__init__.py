@@ -1,0 +1,1 @@
+"""The gate: exact counts against a checked-in lock, and paired timings against a base revision."""

@@ -1,0 +1,1 @@
+"""What the deterministic tier counts: bytes, statements, commits, messages, virtual seconds."""

@@ -1,0 +1,1 @@
+"""Blocks that `tillproof gate` times."""
