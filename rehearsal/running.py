@@ -52,8 +52,6 @@ def run_scenario(
 ) -> int:
     """Run, judge, report; return the exit code."""
     progress = progress or Progress()
-    if options.fleet == "docker":
-        return _could_not_run(progress, "could not run: there is no docker fleet yet; use --fleet process")
     try:
         record = conduct(read_scenario(path, options), options, progress, watch=watch)
     except ScenarioInvalid as error:

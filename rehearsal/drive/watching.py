@@ -16,6 +16,7 @@ from rehearsal.model import Intervention
 
 if TYPE_CHECKING:
     from rehearsal.drive.faults import FaultRunner
+    from rehearsal.drive.operator import Operator
     from rehearsal.drive.samplers import Samplers
     from rehearsal.drive.stages import StageRunner
     from rehearsal.model import RunRecord
@@ -90,6 +91,7 @@ class Selling:
     faults: FaultRunner
     stages: StageRunner
     samplers: Samplers
+    operator: Operator
     parts: Path
     begin: float
 

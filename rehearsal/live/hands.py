@@ -31,6 +31,7 @@ class Hands:
             "halt": self._halt, "pause": self._pause, "resume": self._resume, "note": self._note,
             "cut": self._begin("cut"), "heal": self._end("cut"), "kill": self._begin("kill"),
             "restart": self._end("kill"), "end": self._end(""), "sync": self._sync,
+            "promote": self._promote,
         }  # fmt: skip
         if what not in known:
             raise NotPossible(f"there is no {what!r}; there is {', '.join(known)}")
@@ -107,6 +108,18 @@ class Hands:
             raise NotPossible(f"{target} did not sync: {said}")
         return f"{target} synced, {said}"
 
+    def _promote(self, target: str, _text: str) -> str:
+        selling = self._now()
+        if len(selling.shop.sides) == 1:
+            raise NotPossible("there is no standby: the scenario has no preproduction server")
+        if target not in {side.server for side in selling.shop.sides} - {selling.operator.live().server}:
+            raise NotPossible(f"{target!r} is not the standby")
+        done, said = selling.operator.promote_by_hand()
+        self._control.note("promote", (target,), said)
+        if not done:
+            raise NotPossible(said)
+        return said
+
     def _now(self) -> Selling:
         if self.selling is None or self._control.halted:
             raise NotPossible("the shop does not sell now")
@@ -114,4 +127,4 @@ class Hands:
 
 
 def _killable(selling: Selling) -> tuple[str, ...]:
-    return (*selling.scenario.fleet.tills, *dict.fromkeys(link.server for link in selling.shop.fleet.links()))
+    return (*selling.scenario.fleet.tills, *(side.server for side in selling.shop.sides))

@@ -15,6 +15,7 @@ from anyio import to_thread
 from litestar import Litestar, Response, Router, get, post
 from litestar.datastructures import State as AppState
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, JSONBody
 from litestar.response import ServerSentEvent
 
 from rehearsal.live.board import Board
@@ -77,7 +78,7 @@ async def run_page(state: AppState) -> Response[str]:
 
 
 @get("/{name:str}", media_type="text/plain")
-async def static(name: str) -> Response[str]:
+async def static(name: FromPath[str]) -> Response[str]:
     """Return the script or the style."""
     if name not in KINDS:
         raise NotFoundException
@@ -115,7 +116,7 @@ async def _states(state: AppState) -> AsyncIterator[str]:
 
 
 @post("/do", status_code=200)
-async def do(data: Asked, state: AppState) -> Response[Did]:
+async def do(data: JSONBody[Asked], state: AppState) -> Response[Did]:
     """Do something by hand."""
     board: Board = state.board
     try:

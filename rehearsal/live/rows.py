@@ -19,6 +19,7 @@ from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.staging.shop import till_status
 
 ASK_TIMEOUT_S = 0.5
+BEHIND = "SELECT max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), replay_lsn))::bigint FROM pg_stat_replication"
 LAST_SALE = (
     "SELECT r.at_ms,"
     " (SELECT max(l.price_version) FROM line l WHERE l.incarnation = r.incarnation AND l.seq = r.seq)"
@@ -40,13 +41,14 @@ class TillRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A server. `role` None: it does not answer."""
+    """A server. `role` None: it does not answer. `behind_bytes`: of the log, what a standby has not replayed."""
 
     name: str
     state: str
     role: str | None
     term: int | None
     feed_lag_ms: int | None
+    behind_bytes: int | None
 
 
 class FaultRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,10 +89,10 @@ def till_row(selling: Selling, till: str, *, p99_ms: float | None, looked_at: bo
 
 
 def server_rows(selling: Selling) -> list[ServerRow]:
-    """Return every server that tills are linked to."""
+    """Return every server, the one that is live at the beginning first."""
     fleet = selling.shop.fleet
     rows = []
-    for name in dict.fromkeys(link.server for link in fleet.links()):
+    for name in (side.server for side in selling.shop.sides):
         said: dict[str, object] = {}
         try:
             said = call(f"{selling.shop.url(name)}/v1/alive", None, timeout_s=ASK_TIMEOUT_S)
@@ -102,6 +104,7 @@ def server_rows(selling: Selling) -> list[ServerRow]:
                 name=name, state=_state(fleet.state, name), role=_of(said, "status", str),
                 term=_of(said, "term_n", int),
                 feed_lag_ms=_of(said, "feed_lag_ms", int),
+                behind_bytes=_behind(selling) if said.get("status") == "standby" else None,
             )
         )  # fmt: skip
     return rows
@@ -139,6 +142,14 @@ def _last_sale(selling: Selling, till: str) -> tuple[float | None, int | None]:
     if not rows:
         return None, None
     return round(max(0.0, time.time() - rows[0][0] / 1000), 1), rows[0][1]
+
+
+def _behind(selling: Selling) -> int | None:
+    try:
+        rows = selling.witness.server_rows(BEHIND)
+    except WitnessUnreadable:
+        return None
+    return int(rows[0][0]) if rows and rows[0][0] is not None else None
 
 
 def _link(link: Link) -> str:

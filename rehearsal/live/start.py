@@ -24,6 +24,7 @@ from anyio import to_thread
 from litestar import Response, Router, get, post
 from litestar.datastructures import State as AppState
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, JSONBody
 
 from rehearsal.live.pages import Did, page, secured, static
 from rehearsal.live.serving import ADDRESS_FILE, HOME, PageServer, address_of, listen, new_token
@@ -199,14 +200,14 @@ async def overview(state: AppState) -> dict[str, Any]:
 
 
 @post("/start", status_code=200)
-async def start(data: StartAsked, state: AppState) -> Response[Did]:
+async def start(data: JSONBody[StartAsked], state: AppState) -> Response[Did]:
     """Start a run."""
     did = await to_thread.run_sync(state.launcher.start, data)
     return Response(did, status_code=200 if did.ok else 409)
 
 
 @get("/runs/{run:str}/report.html", media_type="text/html")
-async def past_report(run: str, state: AppState) -> Response[str]:
+async def past_report(run: FromPath[str], state: AppState) -> Response[str]:
     """Return the report of a past run."""
     folder = state.reports / run
     if Path(run).name != run or run.startswith(".") or not (folder / "report.html").is_file():

@@ -196,7 +196,17 @@ def test_a_fault_that_does_nothing_is_inconclusive(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_heals_stops_and_still_reports(tmp_path: Path) -> None:
     """Ctrl-C in the middle of selling: a report that says so, exit code 20, and no process left."""
-    words = [*PROGRAM, "run", "smoke", "--set", "load.duration=120s", "--reports", str(tmp_path)]
+    words = [
+        *PROGRAM,
+        "run",
+        "smoke",
+        "--fleet",
+        "process",
+        "--set",
+        "load.duration=120s",
+        "--reports",
+        str(tmp_path),
+    ]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
         assert run.stdout is not None
         said: list[str] = []
@@ -217,3 +227,16 @@ def test_an_interrupted_run_heals_stops_and_still_reports(tmp_path: Path) -> Non
     assert {c["name"]: c["verdict"] for c in verdict["checks"]}["receipts"] == "VALID", output
     assert len(started) > 6, output
     assert [process for process in started if process.is_running()] == []
+
+
+def test_no_secret_is_in_the_report_the_evidence_or_the_logs(smoke: Finished) -> None:
+    """Every file of a run: no token, no password hash, no private key; credentials are gone with its folder."""
+    assert smoke.folder is not None
+    found = []
+    for path in smoke.folder.rglob("*"):
+        if path.is_file():
+            text = path.read_bytes()
+            found += [
+                (path.name, mark) for mark in (b"WzEs", b"$argon2", b"PRIVATE KEY", b'"pin"') if mark in text
+            ]
+    assert found == []

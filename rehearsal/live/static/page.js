@@ -110,13 +110,16 @@ function servers(state, able) {
   for (const server of state.servers) {
     let r = live.servers[server.name];
     if (!r) {
-      r = live.servers[server.name] = newRow($("servers"), server.name, [["Role", ""], ["Term", "n"], ["Feed lag", "n"]]);
+      r = live.servers[server.name] = newRow($("servers"), server.name, [["Role", ""], ["Term", "n"], ["Feed lag", "n"], ["Standby behind", "n"]]);
       r.kill = handButton("kill", "Kill", server.name);
-      r.hand.append(r.kill);
+      r.promote = handButton("promote", "Promote", server.name);
+      r.hand.append(r.kill, r.promote);
     }
     const down = state.faults.some(f => f.kind === "kill" && f.targets.includes(server.name));
-    [server.state === "running" ? server.role || "no answer" : server.state, count(server.term), ms(server.feed_lag_ms)].forEach((value, n) => set(r.cells[n], value));
+    [server.state === "running" ? server.role || "no answer" : server.state, count(server.term), ms(server.feed_lag_ms), server.behind_bytes === null ? "–" : count(server.behind_bytes) + " B"].forEach((value, n) => set(r.cells[n], value));
     r.cells[0].className = server.state !== "running" ? "bad" : server.role === "live" ? "good" : "";
+    r.promote.hidden = server.role !== "standby";
+    if (!r.promote.dataset.busy) r.promote.disabled = !able;
     turn(r.kill, down ? "restart" : "kill", down ? "Restart" : "Kill", able);
   }
 }
