@@ -276,12 +276,9 @@ class ProcessFleet:
         log = self.log(step.name)
         before = log.stat().st_size if log.exists() else 0
         plan = NodePlan(name=step.name, argv=step.argv)
+        argv = plan.argv if self._rewrite is None else self._rewrite(plan).argv
         pid = self._warden.spawn(
-            (plan if self._rewrite is None else self._rewrite(plan)).argv,
-            env=self._env(step.env),
-            cwd=step.cwd or self.work,
-            log=log,
-            account=step.account,
+            argv, env=self._env(step.env), cwd=step.cwd or self.work, log=log, account=step.account
         )
         status = self._warden.wait(pid, step.deadline_s)
         output = log.read_bytes()[before:].decode(errors="replace")

@@ -16,7 +16,7 @@ from syncref.server.reign import Reign
 from syncref.store.server_open import transaction
 from syncref.store.server_term import TIMELINE_SQL
 
-OPEN = text(f"UPDATE term SET timeline = {TIMELINE_SQL}, guard = pg_postmaster_start_time()")
+OPEN = text("UPDATE term SET guard = pg_postmaster_start_time(), timeline = " + TIMELINE_SQL)  # noqa: S608 - a constant
 
 
 def plant() -> None:
