@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.certificates import Certificates
 from rehearsal.staging.configs import write_secret, write_secrets, write_toml
+from rehearsal.staging.till_database import TILL_POSTGRES, database_url, ports, with_database
 
 PROGRAM = ("-c", "from syncref.cli import main; main()")
-TILL_POSTGRES = "tillpostgres"
 MASTERS = "masters"
 LOAD_DEADLINE_S = 120.0
 AT_ONCE = 4
@@ -151,7 +151,7 @@ def _tills(
     certificates: Certificates,
 ) -> dict[str, Sections]:  # fmt: skip
     """Provision every till behind its own link and return their configurations."""
-    if scenario.fleet.till_database == "postgresql":
+    if scenario.fleet.till_database == "postgresql" and not fleet.tills_bring_postgres:
         fleet.start_postgres(TILL_POSTGRES)
     small = {till for fault in scenario.faults if fault.kind == SMALL_DISK_KIND for till in fault.targets}
     configs: dict[str, Sections] = {}
@@ -160,10 +160,6 @@ def _tills(
         if till in small:
             with contextlib.suppress(CannotRun):  # the fault then says why it can't be run
                 fleet.small_disk(till, SMALL_DISK_BYTES)
-        if scenario.fleet.till_database == "postgresql":
-            url = fleet.dsn(f"till_{till.lower()}", node=TILL_POSTGRES)
-        else:
-            url = f"sqlite:///{folder / 'till.db'}"
         sync: dict[str, Any] = {
             "continuous": till not in scenario.sync.scheduled_only,
             "reply_budget_ms": scenario.sync.reply_budget_ms,
@@ -173,7 +169,7 @@ def _tills(
         link = fleet.link(till, "server")
         own = {
             "name": till,
-            "database": url,
+            "database": database_url(fleet, till, scenario.fleet.till_database),
             "listen": fleet.address(till),
             "servers": [link.url],
             "credential_file": write_secret(folder / "till.secret", secrets[till]),
@@ -195,7 +191,8 @@ def provision_step(fleet: Fleet, till: str, *, cluster: str = "", clean: tuple[s
     """Return the command that sets a till up; `clean`: the options with which it is cleaned instead."""
     words = ["provision", "till", "--config", str(fleet.dir(till) / "till.toml"), *clean]
     words += ["--cluster", cluster] if cluster else []
-    return _step(fleet, f"provision-{till}", (till,), *words)
+    step = _step(fleet, f"provision-{till}", (till,), *words)
+    return replace(step, argv=with_database(fleet, till, step.argv))
 
 
 def _wait_loaded(fleet: Fleet, tills: tuple[str, ...], say: Say) -> None:
@@ -218,7 +215,8 @@ def _step(fleet: Fleet, name: str, folders: tuple[str, ...], *words: str) -> Ste
 
 def till_node(fleet: Fleet, name: str, config: Path, *, caps: Caps, folders: tuple[str, ...] = ()) -> NodePlan:
     """Return a till's process; `folders`: other tills whose data it uses."""
-    return _node(fleet, name, config, kind="till", caps=caps, folders=folders)
+    plan = _node(fleet, name, config, kind="till", caps=caps, folders=folders)
+    return replace(plan, argv=with_database(fleet, name, plan.argv), ports=ports(fleet, name))
 
 
 def _node(
