@@ -18,6 +18,7 @@ from chaos.faults.duplicate_uploader import DuplicateUploader
 from chaos.faults.kill import Kill
 from chaos.faults.latency import Latency
 from chaos.faults.lost_ack import LostAck
+from chaos.faults.memory_hog import MemoryHog
 from chaos.faults.noop import Noop
 from chaos.faults.pause import Pause
 from chaos.faults.postgres_restart import PostgresRestart
@@ -26,6 +27,7 @@ from chaos.faults.reimage_till import ReimageTill
 from chaos.faults.reset import Reset
 from chaos.faults.restart import Restart
 from chaos.faults.slow_clerk import SlowClerk
+from chaos.faults.unplug import Unplug
 
 FAULTS: Mapping[str, type[Fault]] = {
     fault.kind: fault
@@ -46,6 +48,8 @@ FAULTS: Mapping[str, type[Fault]] = {
         ClockJump,
         DiskFull,
         SlowClerk,
+        MemoryHog,
+        Unplug,
         DiskRollback,
         CloneTill,
         ReimageTill,

@@ -290,6 +290,10 @@ class DockerFleet:
         """Use up a node's memory until the kernel kills it at its limit; the engine starts it again."""
         self._node(node).squeeze()
 
+    def relieve(self, node: str) -> None:
+        """Give back the memory that `squeeze` used up, if the node was not killed."""
+        self._node(node).relieve()
+
     def wait_healthy(self, node: str) -> None:
         """Wait until a started node answers, up to its plan's deadline."""
         if self._beside(node):
