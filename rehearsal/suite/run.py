@@ -19,6 +19,7 @@ from rehearsal.suite.plan import Planned, Suite
 from rehearsal.suite.resources import Span, ran_out
 from rehearsal.suite.windows import WINDOW_S, Stretch, stretches
 
+SATURATED = ("validity", "experience")  # what a ramp to the limit is bound to leave unknown
 Conduct = Callable[[Planned, Progress], RunRecord]
 
 
@@ -88,7 +89,7 @@ def _of_capacity(planned: Planned, record: RunRecord, found: Capacity) -> tuple[
     if record.judgement.verdict is Outcome.NO_GO:
         return Outcome.NO_GO, f"{record.judgement.why}; {found.text}"
     unknown = [check.name for check in record.judgement.checks if check.verdict is Verdict.UNKNOWN]
-    if [name for name in unknown if name != "validity"]:
+    if [name for name in unknown if name not in SATURATED]:
         return Outcome.INCONCLUSIVE, f"{record.judgement.why}; {found.text}"
     reached = found.per_till_s if found.of == "till" else found.per_s
     if reached >= planned.capacity.at_least:
