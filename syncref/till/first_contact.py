@@ -5,12 +5,12 @@ from __future__ import annotations
 from syncref.config import TillSettings
 from syncref.errors import ConfigInvalid
 from syncref.till.deadline import Rejected, Unreachable
-from syncref.till.servers import ServerCalls
+from syncref.till.servers import server_calls
 
 
 def ask_cluster(settings: TillSettings, secret: str) -> str:
     """Return the cluster's name as the first server that answers gives it. Raises ConfigInvalid."""
-    calls = ServerCalls(till=settings.till.name, secret=secret, timeout_s=settings.sync.request_timeout_ms / 1000)
+    calls = server_calls(settings, secret)
     failures: list[str] = []
     for server in settings.till.servers:
         try:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 import zstandard
 
+from syncref.config import TillSettings
 from syncref.domain.identity import Term
 from syncref.till.deadline import HttpLine, Rejected, Unreachable
 from syncref.wire.sync import CONTENT_TYPE, Ack, Batch, FeedPage, Hello, HelloAnswer, LoadChunk
@@ -154,3 +155,8 @@ class ServerCalls:
             return msgspec.msgpack.decode(plain, type=kind)
         except (msgspec.DecodeError, zstandard.ZstdError) as error:
             raise Unreachable(f"{base}: an answer that can't be read: {error}") from error
+
+
+def server_calls(settings: TillSettings, secret: str) -> ServerCalls:
+    """Return a till's calls as it is configured."""
+    return ServerCalls(till=settings.till.name, secret=secret, timeout_s=settings.sync.request_timeout_ms / 1000)
