@@ -41,6 +41,7 @@ class SeatUser(FastHttpUser):
 
     abstract = True
     host = "http://localhost"  # requests name their own till
+    insecure = False  # tills are verified by the authorities in SSL_CERT_FILE, or the system's
     seat_kind: ClassVar[str]
     seat_class: ClassVar[type[Cashier] | type[Clerk]]
 

@@ -132,7 +132,7 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, parts: Path, samplers: list
         sampler.stop()
     counted = machines(shop.fleet)
     run.trouble += write_evidence(
-        evidence, shop=shop, parts=parts, settlement=_settlement(run, shop), alive=tuple(shop.till_databases)
+        evidence, shop=shop, parts=parts, settlement=_settlement(run, shop, sold), alive=tuple(shop.till_databases)
     )
     if sold.disks and sold.disks.losses:
         write_rows(evidence / "losses", "entries", ENTRY_COLUMNS, sold.disks.lost_entries)
@@ -143,16 +143,17 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, parts: Path, samplers: list
     return meta
 
 
-def _settlement(run: Run, shop: Shop) -> list[dict[str, Any]]:
-    """Return the server's own report of the day, asked for as a clerk."""
+def _settlement(run: Run, shop: Shop, sold: Sold) -> list[dict[str, Any]]:
+    """Return the server's own report of the run's days, asked for as a clerk."""
     name = next(iter(shop.clerks))
     try:
         session = identity_session(shop.url("server"), kind="clerk", name=name, secret=shop.clerks[name])
-        found = session.get(f"/v1/settlement?date={run.business_date}")
+        dates = dict.fromkeys((run.business_date, *(one.next_date for one in sold.cleaned)))
+        found = [day for date in dates for day in session.get(f"/v1/settlement?date={date}")]
     except Refused as error:
         run.trouble.append(f"the server gave no settlement: {error}")
         return []
-    return list(found)
+    return found
 
 
 def _catalogue(run: Run, fleet: Fleet) -> Catalogue:

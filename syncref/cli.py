@@ -33,8 +33,10 @@ class LazyGroup(click.Group):
 
 PROVISION = LazyGroup(
     name="provision",
-    help="Create a server's or a till's database.",
+    help="Create a server's or a till's database, and the shop's certificates.",
     lazy={
+        "ca": "syncref.server.certificates_cli:provision_ca",
+        "certificate": "syncref.server.certificates_cli:provision_certificate",
         "server": "syncref.server.cli:provision_server",
         "standby": "syncref.server.cli:provision_standby",
         "till": "syncref.till.cli:provision_till",

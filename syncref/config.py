@@ -18,6 +18,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from syncref.errors import ConfigInvalid
+from syncref.links import listen_problem, plain_problem, url_problem
 
 NAME_PATTERN = re.compile(r"[A-Z0-9-]{1,16}")
 _CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
@@ -42,6 +43,9 @@ class ServerConfig:
     """[server]. Without `database`, an embedded PostgreSQL below `data_dir` is started and used.
 
     `peers` are the base URLs of the shop's other sync servers, which share the secret in `peer_secret_file`.
+    `metrics_token_file` holds what a monitor must show to read /metrics; without it only this machine may.
+    `certificate_file` and `key_file` (PEM) make it speak TLS; peers are verified by `ca_file`. `plain_http`
+    allows what goes unencrypted beyond this machine.
     """
 
     listen: str
@@ -50,11 +54,16 @@ class ServerConfig:
     peer_secret_file: Path | None = None
     database: str | None = None
     data_dir: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    ca_file: Path | None = None
+    plain_http: bool = False
     workers: int = 2
     stock_fold_ms: int = 2000
     feed_lag_alarm_ms: int = 10_000
     change_retention_days: int = 90
     token_ttl_s: int = 900
+    metrics_token_file: Path | None = None
 
     @property
     def address(self) -> Address:
@@ -69,7 +78,11 @@ class BackofficeConfig:
     listen: str
     database: str | None = None
     data_dir: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    plain_http: bool = False
     token_ttl_s: int = 900
+    metrics_token_file: Path | None = None
 
     @property
     def address(self) -> Address:
@@ -79,13 +92,22 @@ class BackofficeConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TillConfig:
-    """[till]. `servers` are base URLs in the order in which they are tried."""
+    """[till]. `servers` are base URLs in the order in which they are tried, verified by `ca_file` (PEM).
+
+    With `certificate_file` and `key_file` the counter speaks TLS. `plain_http` allows what goes unencrypted
+    beyond this machine.
+    """
 
     name: str
     database: str
     listen: str
     servers: tuple[str, ...]
     credential_file: Path
+    metrics_token_file: Path | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    plain_http: bool = False
 
     @property
     def address(self) -> Address:
@@ -151,6 +173,7 @@ def load_server(path: Path, environ: Mapping[str, str] = os.environ) -> ServerCo
         raise ConfigInvalid(f"{path}: [server] needs database, or data_dir for an embedded PostgreSQL")
     if config.peers and config.peer_secret_file is None:
         raise ConfigInvalid(f"{path}: [server] peers needs peer_secret_file, the secret that servers share")
+    _check_links(path, "server", config, config.peers)
     return config
 
 
@@ -160,17 +183,30 @@ def load_backoffice(path: Path, environ: Mapping[str, str] = os.environ) -> Back
     config = _section(BackofficeConfig, path, document, "backoffice", environ)
     if config.database is None and config.data_dir is None:
         raise ConfigInvalid(f"{path}: [backoffice] needs database, or data_dir of a running server")
+    _check_links(path, "backoffice", config, ())
     return config
 
 
 def load_till(path: Path, environ: Mapping[str, str] = os.environ) -> TillSettings:
     """Return a till's configuration. Raises ConfigInvalid."""
     document = _read(path, sections=("till", "sync", "clock"))
-    return TillSettings(
+    settings = TillSettings(
         till=_section(TillConfig, path, document, "till", environ),
         sync=_section(SyncConfig, path, document, "sync", environ),
         clock=_section(ClockConfig, path, document, "clock", environ),
     )
+    _check_links(path, "till", settings.till, settings.till.servers)
+    return settings
+
+
+def _check_links(
+    path: Path, section: str, config: ServerConfig | BackofficeConfig | TillConfig, urls: tuple[str, ...]
+) -> None:
+    problem = plain_problem(urls, plain_http=config.plain_http) or listen_problem(
+        config.address.host, config.certificate_file, config.key_file, plain_http=config.plain_http
+    )
+    if problem:
+        raise ConfigInvalid(f"{path}: [{section}] {problem}")
 
 
 def _read(path: Path, *, sections: tuple[str, ...]) -> dict[str, Any]:
@@ -280,10 +316,9 @@ def _database(value: str | None) -> str | None:
 
 
 def _servers(value: tuple[str, ...]) -> str | None:
-    if any(url.startswith("https://") for url in value):
-        return "https:// is not supported yet, and would be sent unencrypted: expected http:// URLs"
-    good = value and all(url.startswith("http://") for url in value)
-    return None if good else "expected one or more URLs that begin with http://"
+    if not value:
+        return "expected one or more URLs: https://host:port"
+    return next((problem for url in value if (problem := url_problem(url))), None)
 
 
 _CHECKS: dict[str, Callable[[Any], str | None]] = {

@@ -86,6 +86,10 @@ class Fleet(Protocol):
 
     # staging
 
+    def trust(self, ca_file: Path) -> None:
+        """From now on the system under test is spoken to by TLS, and known by this authority, until `close`."""
+        ...
+
     def start_postgres(
         self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
     ) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -12,14 +13,17 @@ TIMEOUT_S = 2.0
 
 
 def healthy(url: str, *, timeout_s: float = TIMEOUT_S) -> bool:
-    """Tell whether http:// answers 2xx, tcp:// accepts, or postgresql:// runs a query, within the time-out."""
+    """Tell whether http(s):// answers 2xx, tcp:// accepts, or postgresql:// runs a query, within the time-out.
+
+    Over https:// whoever answers is verified by the authorities in SSL_CERT_FILE, or the system's.
+    """
     parts = urlsplit(url)
     if parts.scheme.startswith("postgresql"):
         return database_answers(url, timeout_s)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
     if parts.scheme == "tcp":
         return accepts(host, port, timeout_s)
-    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    connection = connection_to(parts.scheme, host, port, timeout_s)
     try:
         connection.request("GET", parts.path or "/", headers={"Connection": "close"})
         return 200 <= connection.getresponse().status < 300
@@ -27,6 +31,13 @@ def healthy(url: str, *, timeout_s: float = TIMEOUT_S) -> bool:
         return False
     finally:
         connection.close()
+
+
+def connection_to(scheme: str, host: str, port: int, timeout_s: float) -> http.client.HTTPConnection:
+    """Return an unopened connection; over https:// whoever answers is verified."""
+    if scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=ssl.create_default_context())
+    return http.client.HTTPConnection(host, port, timeout=timeout_s)
 
 
 def accepts(host: str, port: int, timeout_s: float) -> bool:

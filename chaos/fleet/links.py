@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from chaos.fleet.health import connection_to
 from chaos.proxy.client import ProxyClient, ProxyState, Toxic
 
 
@@ -62,7 +63,7 @@ class Link:
         Outcome: answered, refused, reset, silent (nothing within the time-out) or broken.
         """
         parts = urlsplit(self.lab_url or self.url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+        connection = connection_to(parts.scheme, parts.hostname or "", parts.port or 80, timeout_s)
         begun = time.monotonic()
         try:
             connection.request("GET", path, headers={"Connection": "close"})

@@ -16,11 +16,11 @@ NO_CAPS = Caps()
 class NodePlan:
     """One long-running process.
 
-    `env` is added to the lab's own environment. `folders` names other nodes whose folders it uses; `ports` what it
-    listens on besides its own port, by the names that the fleet gives ports to. `beside` is for the lab's own
-    processes, such as the load generator: on this machine, whatever the fleet. `health_url` is http://, tcp:// or
-    postgresql://; None: healthy as soon as it runs. `account` is a user name to run as when the lab is root.
-    `stop_signal` asks for a graceful end.
+    `env` is added to the lab's own environment. `folders` names other nodes whose folders it uses; `ports` what
+    it listens on besides its own port, by the names that the fleet gives ports to. `beside` is for the lab's own
+    processes, such as the load generator: on this machine, whatever the fleet. `health_url` is http://,
+    https://, tcp:// or postgresql://; None: healthy as soon as it runs. `account` is a user name to run as when
+    the lab is root. `stop_signal` asks for a graceful end.
     """
 
     name: str

@@ -43,6 +43,7 @@ from chaos.caps.detect import detect
 from chaos.errors import CannotRun, ChaosError, NodeUnknown, StepFailed
 from chaos.fleet import postgres, rundir, smalldisk
 from chaos.fleet.base import POSTGRES, PROXY
+from chaos.fleet.belief import Belief
 from chaos.fleet.health import healthy, plain_dsn
 from chaos.fleet.links import Link
 from chaos.fleet.node import Ending, Node, State
@@ -99,6 +100,7 @@ class ProcessFleet:
         self._databases: set[tuple[str, str]] = set()
         self._links: dict[tuple[str, str], Link] = {}
         self._client: ProxyClient | None = None
+        self._belief = Belief()
         self._lock = threading.RLock()
         self._rewrite = rewrite
         self._followed: dict[str, dict[str, str]] = {}
@@ -130,8 +132,8 @@ class ProcessFleet:
         return self.address(node)
 
     def url(self, node: str) -> str:
-        """Return the http:// address of a node itself, beside any link."""
-        return f"http://{self.address(node)}"
+        """Return the base URL of a node itself, beside any link: https:// once `trust` was called."""
+        return f"{self._belief.scheme}://{self.address(node)}"
 
     def log(self, node: str) -> Path:
         """Return a node's log file."""
@@ -163,6 +165,10 @@ class ProcessFleet:
         return {node: Path(env["TILLPROOF_DISK_LOG"]) for node, env in self._followed.items()}
 
     # staging
+
+    def trust(self, ca_file: Path) -> None:
+        """From now on the system under test is spoken to by TLS, and known by this authority, until `close`."""
+        self._belief.trust(ca_file)
 
     def start_postgres(
         self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
@@ -218,7 +224,7 @@ class ProcessFleet:
                 listen = self.address(f"link {name}")
                 self.proxy.create(name, listen=listen, upstream=self.address(server))
                 self._links[till, server] = Link(
-                    till=till, server=server, url=f"http://{listen}", name=name, client=self.proxy
+                    till=till, server=server, url=f"{self._belief.scheme}://{listen}", name=name, client=self.proxy
                 )
             return self._links[till, server]
 
@@ -352,6 +358,7 @@ class ProcessFleet:
         self._ports.close()
         if not self._warden.close() or self.work.exists():
             rundir.clean(self.work)
+        self._belief.forget()
 
     def __enter__(self) -> Self:
         return self

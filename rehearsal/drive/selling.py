@@ -19,6 +19,7 @@ from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
+from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
@@ -27,7 +28,7 @@ from rehearsal.drive.loadplan import load_plan
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.stages import StageRunner
 from rehearsal.drive.system import system_plan
-from rehearsal.model import FaultRecord, StageRecord
+from rehearsal.model import Cleaned, FaultRecord, StageRecord
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
@@ -52,6 +53,7 @@ class Sold:
     stages: tuple[StageRecord, ...] = ()
     faults: tuple[FaultRecord, ...] = ()
     disks: ShopDisks | None = None
+    cleaned: tuple[Cleaned, ...] = ()
 
 
 def sell(
@@ -69,7 +71,8 @@ def sell(
         system=system_plan(scenario, shop, disks),
     )
     faults = FaultRunner(scenario, context, say=progress.say)
-    stages = StageRunner(scenario.stages, shop=shop, witness=witness, say=progress.say)
+    cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
+    stages = StageRunner(scenario.stages, shop=shop, witness=witness, say=progress.say, cleaning=cleaning)
     history = History(parts, CLERK_HISTORY)
     flips = FlipRunner(scenario, shop=shop, history=history, say=progress.say)
     samplers = Samplers(witness, shop.tills, settled=lambda till: _settled(scenario, faults, till))
@@ -96,7 +99,8 @@ def sell(
         sold.generator_exit = _end_load(shop.fleet, sold)
         history.end()
     sold.trouble += flips.trouble
-    sold.disks = disks
+    cleaning.end()
+    sold.disks, sold.cleaned = disks, tuple(cleaning.done)
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     return sold
 

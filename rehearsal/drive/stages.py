@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaos.errors import ChaosError
+from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.masters_match import masters_differ
 from rehearsal.drive.till_api import Refused, cashier_session
 from rehearsal.evidence.databases import WitnessUnreadable
@@ -36,7 +37,10 @@ class Level:
 class StageRunner:
     """Runs the stages of a scenario in a thread of their own."""
 
-    def __init__(self, stages: tuple[StagePlan, ...], *, shop: Shop, witness: Witness, say: Say) -> None:
+    def __init__(
+        self, stages: tuple[StagePlan, ...], *, shop: Shop, witness: Witness, say: Say, cleaning: Cleaning
+    ) -> None:
+        self._cleaning = cleaning
         self._stages = stages
         self._shop = shop
         self._witness = witness
@@ -82,6 +86,8 @@ class StageRunner:
         until = begin + stage.ends_s
         before = self._level()
         findings = []
+        if "clean" in stage.steps:
+            findings.append(self._clean(stage))
         if "manual_sync" in stage.steps:
             findings.append(self._manual_sync(stage, until))
         if "synced" in stage.checks:
@@ -142,6 +148,16 @@ class StageRunner:
                 return True, f"masters equal on {len(targets)} tills after {time.monotonic() - begun:.1f} s"
             if time.monotonic() >= until or self._stop.wait(2 * POLL_S):
                 return False, "; ".join(differ[:3])
+
+    def _clean(self, stage: StagePlan) -> tuple[bool, str]:
+        """Clean the targets, one after another."""
+        texts = []
+        for till in stage.targets or stage.tills:
+            try:
+                texts.append(self._cleaning.clean(till))
+            except (ChaosError, WitnessUnreadable) as error:
+                return False, f"{till} was not cleaned: {error}"
+        return True, "; ".join(texts)
 
     def _manual_sync(self, stage: StagePlan, until: float) -> tuple[bool, str]:
         """Press the button on each target, again while it fails, until the stage ends."""

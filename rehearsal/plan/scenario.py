@@ -15,7 +15,7 @@ EDIT_KINDS = (
     "price", "product", "vendor", "tax_rate", "goods_receipt", "vendor_return", "stock_count", "cashier",
 )  # fmt: skip
 STAGE_CHECKS = ("masters", "selling", "offline", "synced")
-STAGE_STEPS = ("manual_sync",)
+STAGE_STEPS = ("manual_sync", "clean")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,7 @@ class FleetPlan:
     profile: str
     till_database: str = "sqlite"
     fault_engine: Literal["auto", "toxiproxy", "builtin"] = "auto"
+    tls: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,7 @@ def fleet_of(table: TableReader, profiles: Sequence[str]) -> FleetPlan:
         profile=table.text("profile", "site-1g-1.80", choices=profiles),
         till_database=table.text("till_database", "sqlite", choices=("sqlite", "postgresql")),
         fault_engine=cast(Engine, table.text("fault_engine", "auto", choices=get_args(Engine))),
+        tls=table.switch("tls", True),
     )
     table.done()
     return plan

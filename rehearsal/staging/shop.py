@@ -21,6 +21,7 @@ from chaos.profiles import Caps, caps_of, host_ghz, profile_named
 from rehearsal.catalogue import Catalogue
 from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
+from rehearsal.staging.certificates import Certificates
 from rehearsal.staging.configs import write_secret, write_secrets, write_toml
 
 PROGRAM = ("-c", "from syncref.cli import main; main()")
@@ -63,8 +64,9 @@ def stage_shop(
     say("starting PostgreSQL and the proxy")
     fleet.start_postgres()
     fleet.start_proxy()
+    certificates = Certificates(fleet, encrypted=scenario.fleet.tls)
     server_url = fleet.dsn("server")
-    till_secrets, clerk_secrets, config = _server_files(fleet, scenario, fleet.peer_dsn("server"))
+    till_secrets, clerk_secrets, config = _server_files(fleet, scenario, certificates)
     say(f"importing {catalogue.products:,} products")
     fleet.run_step(
         _step(
@@ -75,10 +77,10 @@ def stage_shop(
     words = ("import", "--config", str(config), "--masters", str(catalogue.folder))
     fleet.run_step(_step(fleet, "import", ("server", MASTERS), *words))
     say("starting the server and the back office")
-    fleet.stage(_node(fleet, "server", config, kind="server"), _back_office(fleet, fleet.peer_dsn("server")))
+    fleet.stage(_node(fleet, "server", config, kind="server"), _back_office(fleet, certificates))
     caps = caps_of(profile_named(scenario.fleet.profile), ghz=host_ghz())
     say(f"loading {len(scenario.fleet.tills)} tills")
-    configs = _tills(fleet, scenario, till_secrets, schedule)
+    configs = _tills(fleet, scenario, till_secrets, schedule, certificates)
     plans = [till_node(fleet, till, fleet.dir(till) / "till.toml", caps=caps) for till in scenario.fleet.tills]
     fleet.stage(*plans)
     _wait_loaded(fleet, scenario.fleet.tills, say)
@@ -122,23 +124,32 @@ def _follow_disks(fleet: Fleet, scenario: Scenario, say: Say) -> None:
             say(f"no power cut on {node}: {error}")
 
 
-def _server_files(fleet: Fleet, scenario: Scenario, database: str) -> tuple[dict[str, str], dict[str, str], Path]:
+def _server_files(
+    fleet: Fleet, scenario: Scenario, certificates: Certificates
+) -> tuple[dict[str, str], dict[str, str], Path]:
     folder = fleet.dir("server")
     tills = write_secrets(folder / "tills.csv", scenario.fleet.tills)
     clerks = write_secrets(folder / "clerks.csv", [f"clerk{n}" for n in range(1, scenario.backoffice.clerks + 2)])
-    values = {"database": database, "data_dir": folder, "listen": fleet.address("server"), "workers": 1}
+    values = {
+        "database": fleet.peer_dsn("server"), "data_dir": folder, "listen": fleet.address("server"), "workers": 1,
+        **certificates.shown_by("server"), **certificates.known_by("server"),
+    }  # fmt: skip
     return tills, clerks, write_toml(folder / "server.toml", {"server": values})
 
 
-def _back_office(fleet: Fleet, database: str) -> NodePlan:
-    values = {"database": database, "listen": fleet.address("backoffice")}
+def _back_office(fleet: Fleet, certificates: Certificates) -> NodePlan:
+    values = {
+        "database": fleet.peer_dsn("server"), "listen": fleet.address("backoffice"),
+        **certificates.shown_by("backoffice"),
+    }  # fmt: skip
     config = write_toml(fleet.dir("backoffice") / "backoffice.toml", {"backoffice": values})
     return _node(fleet, "backoffice", config, kind="backoffice")
 
 
 def _tills(
-    fleet: Fleet, scenario: Scenario, secrets: dict[str, str], schedule: list[dict[str, Any]]
-) -> dict[str, Sections]:
+    fleet: Fleet, scenario: Scenario, secrets: dict[str, str], schedule: list[dict[str, Any]],
+    certificates: Certificates,
+) -> dict[str, Sections]:  # fmt: skip
     """Provision every till behind its own link and return their configurations."""
     if scenario.fleet.till_database == "postgresql":
         fleet.start_postgres(TILL_POSTGRES)
@@ -166,6 +177,8 @@ def _tills(
             "listen": fleet.address(till),
             "servers": [link.url],
             "credential_file": write_secret(folder / "till.secret", secrets[till]),
+            **certificates.shown_by(till),
+            **certificates.known_by(till),
         }
         configs[till] = {"till": own, "sync": sync, "clock": {"offset_file": folder / "clock"}}
         write_toml(folder / "till.toml", configs[till])
@@ -183,6 +196,12 @@ def provision_step(fleet: Fleet, till: str, *, cluster: str = "", clean: tuple[s
     words = ["provision", "till", "--config", str(fleet.dir(till) / "till.toml"), *clean]
     words += ["--cluster", cluster] if cluster else []
     return _step(fleet, f"provision-{till}", (till,), *words)
+
+
+def import_step(fleet: Fleet, config: Path, till: str, file: Path) -> Step:
+    """Return the command with which a server takes in what a till exported."""
+    words = ("import-entries", "--config", str(config), str(file))
+    return _step(fleet, f"import-entries-{till}", ("server", till), *words)
 
 
 def _wait_loaded(fleet: Fleet, tills: tuple[str, ...], say: Say) -> None:

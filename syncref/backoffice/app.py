@@ -10,6 +10,7 @@ from litestar import Litestar
 from syncref.backoffice.routes import ROUTES
 from syncref.config import BackofficeConfig
 from syncref.logs import event
+from syncref.metrics import Meter
 from syncref.server.clock import now_ms
 from syncref.server.web import Desk, build
 from syncref.store.server_open import open_engine
@@ -29,5 +30,5 @@ def create(config: BackofficeConfig, dsn: str) -> Litestar:
     async def stop(_: Litestar) -> None:
         engine.dispose()
 
-    state = {"engine": engine, "desk": desk}
+    state = {"engine": engine, "desk": desk, "meter": Meter(token_file=config.metrics_token_file)}
     return build(title="syncref back office", routes=ROUTES, state=state, start=start, stop=stop)

@@ -25,10 +25,12 @@ def backoffice(config_file: Path) -> None:
     from syncref.server.provision import database_of
     from syncref.server.serve import bind, serve
     from syncref.store.server_open import await_provisioned
+    from syncref.tls import server_tls
 
     configure()
     config = load_backoffice(config_file)
+    tls = server_tls(config.certificate_file, config.key_file)
     listener = bind(config.address)
     with database_of(config.database, config.data_dir) as dsn:
         await_provisioned(dsn)
-        serve(partial(create, config, dsn), listener, workers=1)
+        serve(partial(create, config, dsn), listener, workers=1, tls=tls)

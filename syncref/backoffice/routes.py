@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from anyio import to_thread
-from litestar import Request, Response, get, post
+from litestar import MediaType, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
@@ -20,6 +20,7 @@ from syncref.backoffice.documents import Work
 from syncref.domain.identity import Key
 from syncref.domain.masters import MASTER_BY_NAME
 from syncref.errors import NotFound
+from syncref.metrics import Meter, gauge
 from syncref.server.clock import now_ms
 from syncref.server.masters_import import TABLES, lines_of, parse_csv, write_parsed
 from syncref.server.overview import read_role
@@ -279,7 +280,23 @@ async def alive(state: State) -> dict[str, str]:
     return {"status": await to_thread.run_sync(read)}
 
 
+@get("/metrics", summary="Metrics for Prometheus", media_type=MediaType.TEXT, responses={503: _READ[503]})
+async def metrics(request: AnyRequest, state: State) -> Response[bytes]:
+    """Return the back office's metrics: whether its database takes writes, and its requests."""
+    meter: Meter = state.meter
+    meter.admit(request)
+
+    def read() -> str:
+        with snapshot(state.engine) as connection:
+            return read_role(connection)
+
+    live = await to_thread.run_sync(read) == "live"
+    return meter.answer(
+        request, [gauge("backoffice_writable", "1 when the back office's database takes writes.", live)]
+    )
+
+
 ROUTES = (
     products, prices, tax_rates, vendors, goods_receipts, vendor_returns, stock_counts, cashiers, import_table,
-    asides, resolve, row, health, alive,
+    asides, resolve, row, health, alive, metrics,
 )  # fmt: skip

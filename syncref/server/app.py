@@ -9,11 +9,13 @@ from litestar import Litestar
 
 from syncref.config import ServerConfig
 from syncref.logs import event
+from syncref.metrics import Meter
 from syncref.server.background import Background
 from syncref.server.changes import Changes
 from syncref.server.clock import now_ms
 from syncref.server.feed import FeedReader
 from syncref.server.ingest import Ingest
+from syncref.server.metrics import Counts
 from syncref.server.peer_routes import PEER_ROUTES
 from syncref.server.peers import PeerCalls, peer_secret
 from syncref.server.reign import Reign
@@ -41,9 +43,11 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
 
     desk = Desk(engine, kinds=("till", "clerk", "server"), ttl_s=config.token_ttl_s, clock_ms=now_ms)
     changes = Changes(engine, changed=changed, missed=missed)
+    meter = Meter(token_file=config.metrics_token_file)
     worker = Worker(
-        config=config, engine=engine, desk=desk, ingest=ingest, feed=feed, changes=changes, clock_ms=now_ms
-    )
+        config=config, engine=engine, desk=desk, ingest=ingest, feed=feed, changes=changes, clock_ms=now_ms,
+        meter=meter, counts=Counts(meter.registry),
+    )  # fmt: skip
     background = Background(
         engine,
         fold_ms=config.stock_fold_ms,
@@ -54,7 +58,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
 
     watch = None
     if config.peers:
-        calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file))
+        calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file), ca_file=config.ca_file)
         watch = Watch(engine, Reign(engine, peers=len(config.peers)), calls)
 
     async def start(_: Litestar) -> None:
@@ -77,5 +81,5 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
         worker.stopping = True
         changes.wake()
 
-    state = {"worker": worker, "desk": desk, "leave": leave}
+    state = {"worker": worker, "desk": desk, "leave": leave, "meter": meter}
     return build(title="syncref server", routes=ROUTES + PEER_ROUTES, state=state, start=start, stop=stop)

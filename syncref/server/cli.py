@@ -26,21 +26,24 @@ CONFIG = click.option(
 def server(config_file: Path) -> None:
     """Run the server."""
     from syncref.logs import configure
+    from syncref.metrics import shared
     from syncref.server.app import create
     from syncref.server.provision import database_of
     from syncref.server.reign import Reign
     from syncref.server.serve import bind, serve
     from syncref.store.server_open import await_provisioned, open_engine
+    from syncref.tls import server_tls
 
     configure()
     config = load_server(config_file)
+    tls = server_tls(config.certificate_file, config.key_file)
     listener = bind(config.address)
-    with database_of(config.database, config.data_dir) as dsn:
+    with shared(), database_of(config.database, config.data_dir) as dsn:
         await_provisioned(dsn)
         engine = open_engine(dsn, connections=2)
         Reign(engine, peers=len(config.peers)).begin()
         engine.dispose()
-        serve(partial(create, config, dsn), listener, workers=config.workers)
+        serve(partial(create, config, dsn), listener, workers=config.workers, tls=tls)
 
 
 @click.command(name="server", help="Create the server's schema, first term, token key and identities.")
@@ -167,12 +170,18 @@ def settlement(
 
 
 @click.command(help="Show the status of a till or a server.")
-@click.option("--url", required=True, help="Base URL, e.g. http://127.0.0.1:9000")
+@click.option("--url", required=True, help="Base URL, e.g. https://head-office:9000")
 @click.option("--clerk", help="Clerk's name; a server's full status needs a log-in, its health none.")
 @click.option("--secret-file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-def status(url: str, clerk: str | None, secret_file: Path | None) -> None:
+@click.option(
+    "--ca-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="SSL_CERT_FILE",
+    help="PEM file of the authorities to believe; otherwise the system's.",
+)
+def status(url: str, clerk: str | None, secret_file: Path | None, ca_file: Path | None) -> None:
     """Print a status as JSON."""
     from syncref.server.client import fetch_status
 
     secret = secret_file.read_text(encoding="utf-8").strip() if secret_file else None
-    click.echo(json.dumps(fetch_status(url, clerk, secret), indent=2))
+    click.echo(json.dumps(fetch_status(url, clerk, secret, ca_file), indent=2))

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import urllib3
 
 from syncref.errors import ConfigInvalid, StorageFailed, Unauthorized
+from syncref.links import url_problem
+from syncref.tls import Trust
 
 TIMEOUT_S = 5.0
 
 
-def fetch_status(url: str, clerk: str | None, secret: str | None) -> dict[str, Any]:
+def fetch_status(url: str, clerk: str | None, secret: str | None, ca_file: Path | None = None) -> dict[str, Any]:
     """Return the status at a base URL; without a log-in, a server's health.
 
     Raises ConfigInvalid when nothing answers there, Unauthorized when the log-in is refused.
     """
     base = url.rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        raise ConfigInvalid(f"--url {url!r}: expected http://host:port")
-    http = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False)
+    problem = url_problem(base)
+    if problem:
+        raise ConfigInvalid(f"--url {problem}")
+    http = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False, ssl_context=Trust(ca_file).context())
     headers: dict[str, str] = {}
     if clerk is not None and secret is not None:
         body = {"kind": "clerk", "name": clerk, "secret": secret}

@@ -1,4 +1,4 @@
-"""The server at a glance: status for people and the lab, metrics for monitors, settlement per till and date."""
+"""The server at a glance: status for people, monitors and the lab, settlement per till and date."""
 
 from __future__ import annotations
 
@@ -140,29 +140,3 @@ def read_settlement(connection: Connection, *, date: str | None, till: str | Non
             )
         )
     return rows
-
-
-def metrics_text(status: ServerStatus) -> str:
-    """Return the status as OpenMetrics text; the figures come from the database, so any worker may answer."""
-    lines = []
-
-    def family(name: str, kind: str, about: str, samples: list[tuple[str, int]]) -> None:
-        lines.append(f"# TYPE syncref_{name} {kind}")
-        lines.append(f"# HELP syncref_{name} {about}")
-        suffix = "_total" if kind == "counter" else ""
-        lines.extend(f"syncref_{name}{suffix}{labels} {value}" for labels, value in samples)
-
-    family("live", "gauge", "1 when this server takes writes.", [("", int(status.role == "live"))])
-    family("term", "gauge", "Number of the current term.", [("", status.term_n)])
-    tills = [(f'{{till="{seen.till}"}}', seen) for seen in status.tills]
-    family("entries", "counter", "Journal entries stored, per till.", [(k, seen.seq) for k, seen in tills])
-    contact = [(k, seen.contact_ms) for k, seen in tills]
-    family("contact_ms", "gauge", "Epoch milliseconds of a till's last upload or handshake.", contact)
-    family("feed_lag_ms", "gauge", "Age of the oldest unsettled change.", [("", status.feed_lag_ms)])
-    family("oldest_transaction_ms", "gauge", "Age of the oldest writing transaction.",
-           [("", status.oldest_transaction_ms)])  # fmt: skip
-    family("flags_open", "gauge", "Posted entries with an unresolved flag.", [("", status.flags_open)])
-    family("asides_open", "gauge", "Entries set aside and not resolved.", [("", status.asides_open)])
-    family("stock_behind_entries", "gauge", "Entries not yet folded into stock.",
-           [("", status.stock_behind_entries)])  # fmt: skip
-    return "\n".join([*lines, "# EOF\n"])

@@ -94,7 +94,8 @@ async def parity(request: AnyRequest, state: State) -> ParityAnswer:
         raise ConfigInvalid("[server] peers: there are none to compare with")
 
     def check() -> ParityAnswer:
-        calls = PeerCalls(worker.config.peers, peer_secret(worker.config.peer_secret_file))
+        config = worker.config
+        calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file), ca_file=config.ca_file)
         try:
             with snapshot(worker.engine) as connection:
                 return check_parity(connection, worker.config, calls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,7 @@ import urllib3
 
 from syncref.auth import Identity
 from syncref.errors import ConfigInvalid, StorageFailed
+from syncref.tls import Trust
 from syncref.wire.peer_api import FenceAsk, PeerAnswer, RoleAnswer
 
 PEER = Identity(kind="server", name="peer")
@@ -21,12 +23,17 @@ T = TypeVar("T")
 class PeerCalls:
     """Calls of one server to its peers. Not thread-safe."""
 
-    def __init__(self, urls: Sequence[str], secret: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, urls: Sequence[str], secret: str, *, ca_file: Path | None = None, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        """Raises ConfigInvalid when `ca_file` can't be used."""
         self.urls = tuple(url.rstrip("/") for url in urls)
         self._secret = secret
         self._tokens: dict[str, str] = {}
-        timeout = urllib3.Timeout(connect=timeout_s / 2, read=timeout_s)
-        self._http = urllib3.PoolManager(timeout=timeout, retries=False, maxsize=2)
+        self._timeout = urllib3.Timeout(connect=timeout_s / 2, read=timeout_s)
+        self._trust = Trust(ca_file) if any(url.startswith("https://") for url in self.urls) else None
+        self._believed: ssl.SSLContext | None = None
+        self._http = urllib3.PoolManager(timeout=self._timeout, retries=False, maxsize=2)
 
     def ask(self, url: str, *, term_n: int = 0) -> PeerAnswer:
         """Return what a peer tells of itself, telling it the own term. Raises StorageFailed without an answer."""
@@ -64,11 +71,22 @@ class PeerCalls:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if token:
             headers["Authorization"] = f"Bearer {token}"
+        self._follow_trust()
         try:
             response = self._http.request(method, url, body=body, headers=headers)
+        except urllib3.exceptions.SSLError as error:
+            raise StorageFailed(f"{url}: not believed: {error}") from error
         except urllib3.exceptions.HTTPError as error:
             raise StorageFailed(f"{url}: no answer: {type(error).__name__}") from error
         return response.status, response.data
+
+    def _follow_trust(self) -> None:
+        """Connect anew once the file of authorities has changed."""
+        context = None if self._trust is None else self._trust.context()
+        if context is not self._believed:
+            self._believed = context
+            self._http.clear()
+            self._http = urllib3.PoolManager(timeout=self._timeout, retries=False, maxsize=2, ssl_context=context)
 
 
 class _Token(msgspec.Struct):

@@ -52,7 +52,7 @@ def parity(config_file: Path) -> None:
     config = load_server(config_file)
     if not config.peers:
         raise ConfigInvalid(f"{config_file}: [server] peers: there are none to compare with")
-    calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file))
+    calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file), ca_file=config.ca_file)
     with database_of(config.database, config.data_dir) as dsn:
         engine = open_engine(dsn, connections=1)
         with snapshot(engine) as connection:
@@ -82,7 +82,7 @@ def _fence_peers(config: ServerConfig, term_n: int) -> None:
     """Ask every peer to take no more writes; one that does not answer is fenced when it comes back."""
     from syncref.server.peers import PeerCalls, peer_secret
 
-    calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file))
+    calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file), ca_file=config.ca_file)
     for url in calls.urls:
         try:
             click.echo(f"{url}: {calls.fence(url, term_n).role}")

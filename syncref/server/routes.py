@@ -17,16 +17,12 @@ from syncref.errors import Busy, Forbidden, RequestInvalid, StaleTerm
 from syncref.server.bodies import decode_batch, decode_hello
 from syncref.server.feed import Ask, Page, compress, encode_page, now_ms
 from syncref.server.ingest import greet
-from syncref.server.overview import (
-    ServerStatus,
-    SettlementRow,
-    metrics_text,
-    read_settlement,
-    read_status,
-)
+from syncref.server.metrics import families
+from syncref.server.overview import ServerStatus, SettlementRow, read_settlement, read_status
 from syncref.server.state import BATCHES_WAITING_MAX, Worker
 from syncref.store.server_feed import parse_key
 from syncref.store.server_open import snapshot
+from syncref.store.server_standbys import StandbySeen, read_standbys
 from syncref.wire.sync import BODY_BYTES_MAX, CONTENT_TYPE, Ack, Batch, Hello, HelloAnswer, Problem
 
 WAIT_MS_MAX = 30_000
@@ -126,7 +122,9 @@ def _store(worker: Worker, till: str, body: bytes) -> bytes:
     batch: Batch = decode_batch(body)
     if batch.till != till:
         raise Forbidden(f"this token is {till}'s, the batch {batch.till!r}'s")
-    return compress(msgspec.msgpack.encode(worker.ingest.batch(batch)))
+    ack = worker.ingest.batch(batch)
+    worker.counts.stored(entries=len(batch.payloads), size=len(body))
+    return compress(msgspec.msgpack.encode(ack))
 
 
 @get(
@@ -264,17 +262,19 @@ async def alive(state: State) -> dict[str, str | int]:
     return {"status": found.role, "term_n": found.term_n}
 
 
-@get(
-    "/v1/metrics",
-    summary="OpenMetrics text",
-    media_type=MediaType.TEXT,
-    responses={503: PROBLEMS[503]},
-)
-async def metrics(state: State) -> Response[str]:
-    """Return the status for a monitor to scrape."""
-    found = await to_thread.run_sync(_status, state.worker, None)
-    media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    return Response(metrics_text(found), media_type=media_type)
+@get("/metrics", summary="Metrics for Prometheus", media_type=MediaType.TEXT, responses={503: PROBLEMS[503]})
+async def metrics(request: AnyRequest, state: State) -> Response[bytes]:
+    """Return the server's metrics: what is in the database, and what all workers counted."""
+    worker: Worker = state.worker
+    worker.meter.admit(request)
+    found, standbys = await to_thread.run_sync(_measured, worker)
+    return worker.meter.answer(request, families(found, standbys))
+
+
+def _measured(worker: Worker) -> tuple[ServerStatus, list[StandbySeen]]:
+    found = _status(worker, None)
+    with snapshot(worker.engine) as connection:
+        return found, read_standbys(connection)
 
 
 ROUTES = (hello, journal, feed, load, settlement, status, health, alive, metrics)

@@ -18,12 +18,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import uvicorn
 from litestar import Litestar
 
 from syncref.config import Address
 from syncref.errors import ConfigInvalid, StorageFailed
+from syncref.listening import Listening, configured
 from syncref.logs import configure, event
+from syncref.tls import ServerTls
 
 GRACE_S = 8
 GC_THRESHOLD = (50_000, 20, 50)
@@ -34,7 +35,7 @@ _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
 _log = logging.getLogger("syncref.serve")
 
 
-class _Server(uvicorn.Server):
+class _Server(Listening):
     """Takes signals once it can act on them, and lets requests that wait for news go before it stops."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -66,10 +67,15 @@ def bind(address: Address) -> socket.socket:
     return listener
 
 
-def serve(make: Callable[[], Litestar], listener: socket.socket, *, workers: int) -> None:
-    """Run `workers` processes until SIGTERM or SIGINT; return once they have ended."""
+def serve(
+    make: Callable[[], Litestar], listener: socket.socket, *, workers: int, tls: ServerTls | None = None
+) -> None:
+    """Run `workers` processes until SIGTERM or SIGINT; return once they have ended.
+
+    They share the TLS context as it was before they began, and so each resumes the others' sessions.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    running = {_fork(make, listener): time.monotonic() for _ in range(workers)}
+    running = {_fork(make, listener, tls): time.monotonic() for _ in range(workers)}
     stopping = False
     deadline = 0.0
     failures = 0
@@ -94,7 +100,7 @@ def serve(make: Callable[[], Litestar], listener: socket.socket, *, workers: int
                 raise StorageFailed("the workers die as soon as they start; the log says why")
             if failures:
                 time.sleep(0.5)
-            running[_fork(make, listener)] = time.monotonic()
+            running[_fork(make, listener, tls)] = time.monotonic()
     listener.close()
 
 
@@ -114,7 +120,7 @@ def _tell(running: dict[int, float], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def _fork(make: Callable[[], Litestar], listener: socket.socket) -> int:
+def _fork(make: Callable[[], Litestar], listener: socket.socket, tls: ServerTls | None) -> int:
     parent = os.getpid()
     pid = os.fork()
     if pid:
@@ -122,7 +128,7 @@ def _fork(make: Callable[[], Litestar], listener: socket.socket) -> int:
     status = 1
     try:
         _die_with(parent)
-        _work(make, listener)
+        _work(make, listener, tls)
         status = 0
     except BaseException:  # noqa: BLE001 - nothing of the parent's stack may run in the child
         configure()
@@ -140,21 +146,14 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _work(make: Callable[[], Litestar], listener: socket.socket) -> None:
+def _work(make: Callable[[], Litestar], listener: socket.socket, tls: ServerTls | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignored)  # uvicorn raises the signal again after it has stopped
-    config = uvicorn.Config(
-        make(),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        ws="none",
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACE_S,
+    config = configured(
+        make(), server_header=False, lifespan="on", timeout_keep_alive=75, timeout_graceful_shutdown=GRACE_S
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    _Server(config).run(sockets=[listener])
+    _Server(config, tls).run(sockets=[listener])
 
 
 def _ignored(_number: int, _frame: Any) -> None:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from syncref.config import ServerConfig
+from syncref.metrics import Meter
 from syncref.server.changes import Changes
 from syncref.server.feed import FeedReader
 from syncref.server.ingest import Ingest
+from syncref.server.metrics import Counts
 from syncref.server.web import Desk
 
 BATCHES_RUNNING_MAX = 2
@@ -32,6 +34,8 @@ class Worker:
     feed: FeedReader
     changes: Changes
     clock_ms: Callable[[], int]
+    meter: Meter
+    counts: Counts
     batches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BATCHES_RUNNING_MAX))
     batches_waiting: int = 0
     stopping: bool = False

@@ -24,6 +24,7 @@ from sqlalchemy import Engine
 from syncref.auth import Identity, Throttle, TokenSigner, verify_secret
 from syncref.errors import Forbidden, RequestInvalid, SyncrefError, Unauthorized
 from syncref.logs import event
+from syncref.metrics import Meter
 from syncref.store.server_identity import secret_hash, token_keys
 from syncref.store.server_open import snapshot
 from syncref.wire.sync import Problem
@@ -149,6 +150,13 @@ async def add_request_id(message: Message, scope: Scope) -> None:
 
 def problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Return the Problem response for whatever a handler raised."""
+    response = _problem_of(request, error)
+    meter: Meter = request.app.state.meter
+    meter.refused(response.content.code)
+    return response
+
+
+def _problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     request_id = request_id_of(request.scope)
     if isinstance(error, SyncrefError):
         details = {key: value for key, value in error.details.items() if value is not None}
@@ -204,11 +212,16 @@ def build(
     start: Callable[[Litestar], Awaitable[None]],
     stop: Callable[[Litestar], Awaitable[None]],
 ) -> Litestar:
-    """Return an application with the shared edge: token route, request ids, Problem errors, OpenAPI."""
+    """Return an application with the shared edge: token route, request ids, Problem errors, metrics, OpenAPI.
+
+    `state` has the process's meter.
+    """
+    meter: Meter = state["meter"]
     return Litestar(
         route_handlers=[token, *routes],
         state=State(state),
         before_send=[add_request_id],
+        middleware=[meter.middleware],
         exception_handlers={Exception: problem_of, HTTPException: problem_of, SyncrefError: problem_of},
         openapi_config=OpenAPIConfig(
             title=title,

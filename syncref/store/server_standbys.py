@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -19,6 +20,12 @@ _REPLAYED = text("""
 SELECT coalesce(bool_or(replay_lsn >= CAST(:lsn AS pg_lsn)), false) FROM pg_stat_replication
 WHERE state = 'streaming'
 """)
+_STANDBYS = text("""
+SELECT application_name || coalesce('@' || host(client_addr), '') AS name, state,
+  pg_wal_lsn_diff(pg_current_wal_insert_lsn(), replay_lsn)::bigint AS behind_bytes,
+  (extract(epoch FROM replay_lag) * 1000)::bigint AS behind_ms
+FROM pg_stat_replication WHERE NOT pg_is_in_recovery() AND state IS NOT NULL ORDER BY 1, pid
+""")
 _PUT = text("""
 INSERT INTO standby_head (till, incarnation, term_n, seq)
 SELECT till, decode(incarnation, 'hex'), :n, seq
@@ -26,6 +33,37 @@ FROM unnest(CAST(:tills AS text[]), CAST(:incarnations AS text[]), CAST(:seqs AS
   AS k (till, incarnation, seq)
 ON CONFLICT (till, incarnation) DO UPDATE SET term_n = excluded.term_n, seq = excluded.seq
 """)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandbySeen:
+    """A standby that takes this server's log. `behind_ms` is None while nothing is written."""
+
+    name: str
+    streaming: bool
+    behind_bytes: int | None
+    behind_ms: int | None
+
+
+def read_standbys(connection: Connection) -> list[StandbySeen]:
+    """Return the standbys connected now; none without a role that sees pg_stat_replication (pg_monitor)."""
+    if connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
+        return []
+    return [
+        StandbySeen(
+            name=f"{row.name}#{number}" if number else row.name, streaming=row.state == "streaming",
+            behind_bytes=row.behind_bytes, behind_ms=row.behind_ms,
+        )
+        for number, row in _numbered(connection.execute(_STANDBYS))
+    ]  # fmt: skip
+
+
+def _numbered(rows: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """Count rows of the same name, from 0: a base backup and a standby may both be called walreceiver."""
+    seen: dict[str, int] = {}
+    for row in rows:
+        yield seen.setdefault(row.name, 0), row
+        seen[row.name] += 1
 
 
 def put_heads(connection: Connection, heads: Iterable[tuple[str, str, int]], *, term_n: int) -> None:

@@ -20,7 +20,7 @@ from syncref.errors import DiskFull, RuleBroken, StorageFailed
 from syncref.store.till_faults import translated
 from syncref.store.till_journal import hash_at
 from syncref.store.till_open import TillDatabase
-from syncref.store.till_schema import anchor, continued, journal, metadata, till
+from syncref.store.till_schema import anchor, continued, journal, metadata, till, trusted_time
 from syncref.store.till_state import TillState, read_state, write_state
 from syncref.wire.entry import Continued, encode_entry
 from syncref.wire.export import Export, ExportedJournal
@@ -101,10 +101,11 @@ def replace(database: TillDatabase, tails: Iterable[Tail], *, at_ms: int) -> Key
     """
     with database.read() as connection:
         state = read_state(connection)
+        times = [dict(row._mapping) for row in connection.execute(select(trusted_time))]
     if state.mode != DRAINING:
         raise RuleBroken("the till is not draining")
     key = Key(till=state.till, incarnation=secrets.token_bytes(ID_BYTES))
-    rows = _new_rows(state, key, list(tails), at_ms=at_ms)
+    rows = {**_new_rows(state, key, list(tails), at_ms=at_ms), trusted_time: times}
     if database.path is None:
         with database.sale() as connection:
             for table in reversed(metadata.sorted_tables):

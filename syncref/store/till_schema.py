@@ -52,6 +52,12 @@ till = Table(  # one row: who this till is, and how far it got
     Column("alarm", Text),  # e.g. forked at 17
     Column("overlay", Boolean, nullable=False, server_default=false()),  # an applied run is still being merged
 )
+trusted_time = Table(  # one row: a time that the true time is not before, as servers told it
+    "trusted_time",
+    metadata,
+    Column("one", Integer, primary_key=True),
+    Column("at_s", BigInteger, nullable=False),
+)
 journal = Table(
     "journal",
     metadata,

@@ -14,8 +14,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from syncref.errors import SyncrefError
 from syncref.till.desk import Desk
-from syncref.till.problems import on_http, on_known, on_unknown
-from syncref.till.routes import CashierRoutes, OpenRoutes
+from syncref.till.problems import counting, on_http, on_known, on_unknown
+from syncref.till.routes import CashierRoutes, OpenRoutes, metrics
 
 BODY_BYTES_MAX = 256 * 1024
 
@@ -29,14 +29,17 @@ def build_app(desk: Desk) -> Litestar:
     async def the_cashier(request: Request[Any, Any, State]) -> str:
         return desk.sessions.cashier_of(request.headers.get("authorization"))
 
+    counted = counting(desk.meter)
+
     return Litestar(
-        route_handlers=[OpenRoutes, CashierRoutes],
+        route_handlers=[OpenRoutes, CashierRoutes, metrics],
         dependencies={"desk": Provide(the_desk), "cashier": Provide(the_cashier)},
         exception_handlers={
-            SyncrefError: on_known,
-            HTTPException: on_http,
-            Exception: on_unknown,
+            SyncrefError: counted(on_known),
+            HTTPException: counted(on_http),
+            Exception: counted(on_unknown),
         },
+        middleware=[desk.meter.middleware],
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,
         openapi_config=OpenAPIConfig(

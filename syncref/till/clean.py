@@ -26,8 +26,9 @@ from syncref.till.alarms import Alarms
 from syncref.till.clock import TillClock
 from syncref.till.listen import listen
 from syncref.till.owed import OwedUplink
+from syncref.till.process import verifier_of
 from syncref.till.progress import Progress
-from syncref.till.servers import server_calls
+from syncref.till.servers import ServerCalls
 from syncref.till.uplink import Uplink, UplinkParts
 from syncref.wire.export import write_export
 
@@ -137,10 +138,17 @@ def _uplinks(database: TillDatabase, settings: TillSettings, secret: str) -> tup
         backoff_max_ms=min(settings.sync.backoff_max_ms, 1000),
     )
 
+    verifier = verifier_of(settings, database)
+
     def parts() -> UplinkParts:
         return UplinkParts(
             database=database,
-            calls=server_calls(settings, secret),
+            calls=ServerCalls(
+                till=settings.till.name,
+                secret=secret,
+                timeout_s=settings.sync.request_timeout_ms / 1000,
+                verifier=verifier,
+            ),
             servers=settings.till.servers,
             options=options,
             progress=Progress(acked=0, safe=0),

@@ -53,7 +53,7 @@ def provision_till(
     from syncref.store.till_open import TillDatabase
     from syncref.store.till_provision import provision
     from syncref.till.first_contact import ask_cluster
-    from syncref.till.process import read_secret
+    from syncref.till.process import read_secret, verifier_of
 
     if (export is not None or cancel) and not cleaning:
         raise click.UsageError("--export and --cancel need --clean")
@@ -64,7 +64,7 @@ def provision_till(
     if cleaning:
         _clean(settings, secret, export=export, wait_s=wait_s, stop=cancel)
         return
-    name = cluster or ask_cluster(settings, secret)
+    name = cluster or ask_cluster(settings, secret, verifier_of(settings, None))
     database = TillDatabase(settings.till.database)
     try:
         key = provision(database, name=settings.till.name, cluster=name)

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from syncref.errors import SyncrefError
+from syncref.till.trusted_time import TrustedTime, Validity
+from syncref.tls import Trust
 from syncref.wire.sync import Problem
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
+LEARN_EVERY_S = 60.0
 _READ_BYTES = 64 * 1024
 
 
@@ -27,6 +32,12 @@ class Unreachable(SyncrefError):
     """No answer in time, a broken connection, or nonsense in place of an answer: the outcome is unknown."""
 
     code, status, definite = "unreachable", 503, False
+
+
+class Untrusted(Unreachable):
+    """Somebody answers there, but can't show that it is the server: nothing was sent to it."""
+
+    code, status, definite = "untrusted_server", 503, True
 
 
 class Rejected(SyncrefError):
@@ -65,10 +76,71 @@ class _TimedSocket(socket.socket):
         super().sendall(*args, **kwargs)
 
 
+class _TimedTls(ssl.SSLSocket):
+    """The same over TLS."""
+
+    deadline: _Deadline
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.left())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(self.deadline.left())
+        super().sendall(*args, **kwargs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifier:
+    """How a till knows a server: by its authorities, and by dates held against trusted time."""
+
+    trust: Trust
+    time: TrustedTime
+
+    def wrap(self, sock: socket.socket, host: str, deadline: _Deadline) -> tuple[ssl.SSLSocket, Validity]:
+        """Shake hands. Raises ssl.SSLCertVerificationError and OSError."""
+        context = self.trust.context()
+        context.sslsocket_class = _TimedTls
+        wrapped = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        assert isinstance(wrapped, _TimedTls)
+        wrapped.deadline = deadline
+        try:
+            wrapped.settimeout(deadline.left())
+            wrapped.do_handshake()
+            shown: dict[str, Any] = wrapped.getpeercert() or {}
+            validity = Validity(
+                begins_s=ssl.cert_time_to_seconds(shown["notBefore"]),
+                ends_s=ssl.cert_time_to_seconds(shown["notAfter"]),
+            )
+            self._check(validity)
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped, validity
+
+    def _check(self, validity: Validity) -> None:
+        objection = self.time.objection(validity)
+        if objection is not None:
+            raise ssl.SSLCertVerificationError(objection)
+
+
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, host: str, port: int, deadline: _Deadline) -> None:
+    def __init__(self, host: str, port: int, deadline: _Deadline, verifier: Verifier | None) -> None:
         super().__init__(host, port)
         self._deadline = deadline
+        self._verifier = verifier
+        self._validity: Validity | None = None
+        self._learned_s = -LEARN_EVERY_S
+
+    def learn(self, response: http.client.HTTPResponse) -> None:
+        """Take the time that a verified server tells with its answer."""
+        if self._verifier is None or self._validity is None or time.monotonic() - self._learned_s < LEARN_EVERY_S:
+            return
+        self._learned_s = time.monotonic()
+        told = parsedate_tz(response.getheader("date") or "")
+        if told is not None:
+            with suppress(ValueError, OverflowError):
+                self._verifier.time.learn(mktime_tz(told), self._validity)
 
     def connect(self) -> None:
         """Connect within what is left of the deadline."""
@@ -84,7 +156,10 @@ class _Connection(http.client.HTTPConnection):
                 timed.close()
                 failure = error
                 continue
-            self.sock = timed
+            if self._verifier is None:
+                self.sock = timed
+            else:
+                self.sock, self._validity = self._verifier.wrap(timed, self.host, self._deadline)
             return
         raise failure
 
@@ -92,7 +167,9 @@ class _Connection(http.client.HTTPConnection):
 class HttpLine:
     """One kept-alive connection to one server at a time. Not thread-safe, except for `abort`."""
 
-    def __init__(self) -> None:
+    def __init__(self, verifier: Verifier | None = None) -> None:
+        """`verifier`: how https:// servers are known; without it the system's authorities are believed."""
+        self._verifier = verifier
         self._aborted = False
         self._deadline = _Deadline()
         self._base = ""
@@ -109,7 +186,8 @@ class HttpLine:
     ) -> bytes:
         """Return the body of a 2xx answer.
 
-        Raises Rejected when the server answers with a problem, Unreachable when nobody answers in time.
+        Raises Rejected when the server answers with a problem, Unreachable when nobody answers in time, and
+        Untrusted when whoever answers can't show that it is the server.
         """
         parts = urlsplit(url)
         base = f"{parts.scheme}://{parts.netloc}"
@@ -125,6 +203,9 @@ class HttpLine:
                     raise
                 self.cut()  # the server closed a quiet connection; everything asked here may be asked twice
                 status, answer = self._exchange(base, method, target, body, headers or {})
+        except ssl.SSLCertVerificationError as error:
+            self.cut()
+            raise Untrusted(f"{base}: {error.verify_message if error.args[1:] else error}") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.cut()
             detail = str(error) or type(error).__name__
@@ -146,19 +227,20 @@ class HttpLine:
         sock = None if connection is None else connection.sock
         if sock is not None:
             with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                # not the TLS socket's own: that forgets its session while the other thread reads by it
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _exchange(
         self, base: str, method: str, target: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, bytes]:
         if self._connection is None or base != self._base:
             self.cut()
-            parts = urlsplit(base)
-            self._connection = _Connection(parts.hostname or "", parts.port or 80, self._deadline)
+            self._connection = self._to(base)
             self._base = base
         connection = self._connection
         connection.request(method, target, body=body, headers=headers)
         response = connection.getresponse()
+        connection.learn(response)
         chunks: list[bytes] = []
         size = 0
         while chunk := response.read1(_READ_BYTES):
@@ -171,6 +253,14 @@ class HttpLine:
             connection.close()
             self._connection = None
         return response.status, b"".join(chunks)
+
+    def _to(self, base: str) -> _Connection:
+        parts = urlsplit(base)
+        if parts.scheme != "https":
+            return _Connection(parts.hostname or "", parts.port or 80, self._deadline, None)
+        if self._verifier is None:
+            self._verifier = Verifier(trust=Trust(None), time=TrustedTime(time.time()))
+        return _Connection(parts.hostname or "", parts.port or 443, self._deadline, self._verifier)
 
 
 def _rejected(base: str, status: int, answer: bytes) -> SyncrefError:

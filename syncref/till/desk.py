@@ -10,7 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, Protocol, TypeVar
 
+from prometheus_client.metrics_core import Metric
+
 from syncref.errors import NotFound, StorageFailed
+from syncref.metrics import Meter
 from syncref.store import till_catalogue
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_reserve import Reserve
@@ -18,6 +21,7 @@ from syncref.store.till_state import TillState, read_state
 from syncref.till.answers import Answer, with_sync
 from syncref.till.checkout import Checkout, Done
 from syncref.till.clock import TillClock
+from syncref.till.metrics import Counts, families
 from syncref.till.progress import Progress
 from syncref.till.sessions import TOKEN_TTL_S, Sessions
 from syncref.wire.till_api import (
@@ -46,6 +50,9 @@ class SyncHandle(Protocol):
     def contact_ms(self) -> int | None:
         """Return when a server last answered, by the till's clock."""
 
+    def failures(self) -> tuple[int, int]:
+        """Return how often the upload, and the fetching of masters, failed."""
+
     async def run(self, what: Literal["up", "down", "all"]) -> SyncAnswer:
         """Sync by hand."""
 
@@ -64,6 +71,7 @@ class Desk:
         clock: TillClock,
         reserve: Reserve,
         reply_budget_ms: int,
+        meter: Meter,
     ) -> None:
         self._database = database
         self._checkout = checkout
@@ -76,7 +84,8 @@ class Desk:
         self._sales = ThreadPoolExecutor(1, thread_name_prefix="sales")
         self._reads = ThreadPoolExecutor(2, thread_name_prefix="reads")
         self._log_ins = ThreadPoolExecutor(1, thread_name_prefix="log-ins")
-        self.operations = 0
+        self.meter = meter
+        self._counts = Counts(meter.registry)
 
     def close(self) -> None:
         """Finish what was begun."""
@@ -92,10 +101,11 @@ class Desk:
         """Run an operation and wait for the server's ack within the reply budget."""
         with self._database.gate.serving():
             done = await self._in(self._sales, lambda: operation(self._checkout))
-        self.operations += done.made_now
         answer = done.answer
         await self._progress.wait_acked(answer.seq, budget_s=self._budget_s)
-        return with_sync(answer, acked=self._progress.acked, safe=self._progress.safe)
+        told = with_sync(answer, acked=self._progress.acked, safe=self._progress.safe)
+        self._counts.done(told.kind, made_now=done.made_now, sync=told.sync)
+        return told
 
     async def operation(self, op_id: str) -> Answer:
         """Return what was answered under an op id. Raises NotFound."""
@@ -173,23 +183,9 @@ class Desk:
             raise StorageFailed("a thread of the sync is dead; the till sells, but does not sync")
         return {"status": "live"}
 
-    async def metrics(self) -> str:
-        """Return OpenMetrics text."""
-        status = await self.status()
-        gauges = {
-            "till_head": status.head,
-            "till_acked": status.acked,
-            "till_safe": status.safe,
-            "till_backlog": status.backlog,
-            "till_online": int(status.mode == "online"),
-            "till_loaded": int(status.loaded),
-            "till_alarm": int(status.alarm is not None),
-            "till_cursor_position": status.cursor.pos,
-            "till_sync_threads_alive": int(status.sync.threads_alive),
-        }
-        lines = [f"# TYPE {name} gauge\n{name} {value}" for name, value in gauges.items()]
-        lines.append(f"# TYPE till_operations counter\ntill_operations_total {self.operations}")
-        return "\n".join([*lines, "# EOF\n"])
+    async def metrics(self) -> list[Metric]:
+        """Return the status as metrics."""
+        return families(await self.status(), failures=self._sync.failures())
 
     async def sync(self, what: Literal["up", "down", "all"]) -> SyncAnswer:
         """Sync by hand and say how far it came."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from syncref.config import TillSettings
 from syncref.errors import ConfigInvalid
-from syncref.till.deadline import Rejected, Unreachable
-from syncref.till.servers import server_calls
+from syncref.till.deadline import Rejected, Unreachable, Verifier
+from syncref.till.servers import ServerCalls
 
 
-def ask_cluster(settings: TillSettings, secret: str) -> str:
+def ask_cluster(settings: TillSettings, secret: str, verifier: Verifier | None = None) -> str:
     """Return the cluster's name as the first server that answers gives it. Raises ConfigInvalid."""
-    calls = server_calls(settings, secret)
+    calls = ServerCalls(
+        till=settings.till.name,
+        secret=secret,
+        timeout_s=settings.sync.request_timeout_ms / 1000,
+        verifier=verifier,
+    )
     failures: list[str] = []
     for server in settings.till.servers:
         try:

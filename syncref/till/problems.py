@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response
@@ -15,8 +16,11 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from syncref.errors import SyncrefError
 from syncref.logs import event
+from syncref.metrics import Meter
 from syncref.wire.sync import Problem
 
+E = TypeVar("E", bound=Exception)
+Handler = Callable[[Request[Any, Any, Any], E], Response[bytes]]
 _log = logging.getLogger("syncref.till")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SERVER_ERROR = 500
@@ -90,7 +94,7 @@ def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[b
         detail = "; ".join(_describe(part) for part in error.extra) or detail
     status = error.status_code
     problem = Problem(
-        code=_CODES.get(status, "request_invalid" if status < _SERVER_ERROR else "internal"),
+        code=_code(error),
         message=detail,
         definite=status < _SERVER_ERROR,
         request_id=_id(request),
@@ -103,6 +107,29 @@ def on_unknown(request: Request[Any, Any, Any], error: Exception) -> Response[by
     _log.error("failed", exc_info=error, extra={"fields": {"request_id": _id(request)}})
     problem = Problem(code="internal", message="internal error", definite=False, request_id=_id(request))
     return _answer(request, problem, _SERVER_ERROR)
+
+
+def counting(meter: Meter) -> Callable[[Handler[E]], Handler[E]]:
+    """Return what makes a handler of errors count them under their codes."""
+
+    def wrap(handler: Handler[E]) -> Handler[E]:
+        def handle(request: Request[Any, Any, Any], error: E) -> Response[bytes]:
+            meter.refused(_code(error))
+            return handler(request, error)
+
+        return handle
+
+    return wrap
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, SyncrefError):
+        return error.code
+    if isinstance(error, HTTPException):
+        return _CODES.get(
+            error.status_code, "request_invalid" if error.status_code < _SERVER_ERROR else "internal"
+        )
+    return "internal"
 
 
 def _describe(part: object) -> str:

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from contextlib import closing, suppress
+from functools import partial
 
 from syncref.config import TillSettings
 from syncref.core.downlink_messages import DownlinkOptions
@@ -18,17 +19,20 @@ from syncref.domain.identity import Term
 from syncref.domain.masters import MASTERS
 from syncref.errors import ConfigInvalid, SyncrefError
 from syncref.logs import event
+from syncref.metrics import Meter
 from syncref.store.till_journal import check_chain
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import identity
 from syncref.store.till_rebase import Closed, closed_journals
 from syncref.store.till_reserve import Reserve
 from syncref.store.till_state import TillState
+from syncref.store.till_trusted import read_trusted_s, write_trusted_s
 from syncref.till.alarms import Alarms
 from syncref.till.app import build_app
 from syncref.till.caretaker import Caretaker
 from syncref.till.checkout import Checkout
 from syncref.till.clock import TillClock
+from syncref.till.deadline import Verifier
 from syncref.till.desk import Desk
 from syncref.till.downlink import Downlink
 from syncref.till.listen import listen
@@ -36,10 +40,12 @@ from syncref.till.owed import OwedUplink
 from syncref.till.problems import request_ids
 from syncref.till.progress import Progress
 from syncref.till.schedule import Timetable
-from syncref.till.servers import ServerCalls, server_calls
+from syncref.till.servers import ServerCalls, Wallet
 from syncref.till.sessions import Sessions
 from syncref.till.sync import SyncTimes, TillSync
+from syncref.till.trusted_time import TrustedTime
 from syncref.till.uplink import Uplink, UplinkParts
+from syncref.tls import Trust, server_tls
 
 _log = logging.getLogger("syncref.till")
 _SWITCH_INTERVAL_S = 0.0005
@@ -63,6 +69,9 @@ class Till:
         self.times = SyncTimes(continuous=settings.sync.continuous)
         self.alarms = Alarms(self.database)
         self._secret = secret
+        self._verifier = verifier_of(settings, self.database)
+        self._wallet = Wallet(doubt=self._doubted)
+        self.tls = server_tls(settings.till.certificate_file, settings.till.key_file)
         self.caretaker = Caretaker(self.database, self.reserve)
         self._closed = self._closed_journals()
         self.uplink = Uplink(self._parts(), retention_s=settings.sync.retention_s, owe=self._owe)
@@ -85,6 +94,7 @@ class Till:
             clock=self.clock,
             reserve=self.reserve,
             reply_budget_ms=settings.sync.reply_budget_ms,
+            meter=Meter(token_file=settings.till.metrics_token_file),
         )
 
     def start(self) -> None:
@@ -117,7 +127,19 @@ class Till:
         return state
 
     def _calls(self) -> ServerCalls:
-        return server_calls(self.settings, self._secret)
+        return ServerCalls(
+            till=self.settings.till.name,
+            secret=self._secret,
+            timeout_s=self.settings.sync.request_timeout_ms / 1000,
+            verifier=self._verifier,
+            wallet=self._wallet,
+        )
+
+    def _doubted(self, base: str, objection: str | None) -> None:
+        if objection is None:
+            self.alarms.clear(f"server {base}")
+        else:
+            self.alarms.raise_(f"server {base}", "untrusted_server", objection)
 
     def _closed_journals(self) -> list[Closed]:
         with self.database.read() as connection:
@@ -167,6 +189,23 @@ class Till:
         )
 
 
+def verifier_of(settings: TillSettings, database: TillDatabase | None) -> Verifier | None:
+    """Return how this till knows its servers; None when it speaks plain HTTP to all. Raises ConfigInvalid.
+
+    The trusted time is kept in the database, if there is one already. Without `ca_file` the system's
+    authorities are believed, and its clock.
+    """
+    if not any(server.startswith("https://") for server in settings.till.servers):
+        return None
+    trust = Trust(settings.till.ca_file, dates_by_caller=settings.till.ca_file is not None)
+    floor_s = trust.valid_from_s() if settings.till.ca_file is not None else 0.0
+    if database is None:
+        return Verifier(trust=trust, time=TrustedTime(floor_s))
+    stored_s = read_trusted_s(database)
+    store = partial(write_trusted_s, database)
+    return Verifier(trust=trust, time=TrustedTime(max(floor_s, stored_s), store=store))
+
+
 def read_secret(settings: TillSettings) -> str:
     """Return the till's credential. Raises ConfigInvalid."""
     file = settings.till.credential_file
@@ -193,17 +232,11 @@ def run(settings: TillSettings) -> None:
 
 
 async def _serve(till: Till, listener: socket.socket) -> None:
-    import uvicorn
+    from syncref.listening import Listening, configured
 
-    server = uvicorn.Server(
-        uvicorn.Config(
-            request_ids(build_app(till.desk)),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=5,
-        )
+    app = request_ids(build_app(till.desk))
+    server = Listening(
+        configured(app, lifespan="off", timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=5), till.tls
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again once it has stopped; then it is to end the process quietly.

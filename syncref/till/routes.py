@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, Parameter
 
@@ -57,13 +57,12 @@ class OpenRoutes(Controller):
         """Return live, and fail when a thread of the sync is dead."""
         return desk.health()
 
-    @get("/metrics", summary="OpenMetrics text", media_type="text/plain")
-    async def metrics(self, desk: TheDesk) -> Response[str]:
-        """Return the till's counters."""
-        return Response(
-            content=await desk.metrics(),
-            media_type="application/openmetrics-text; version=1.0.0; charset=utf-8",
-        )
+
+@get("/metrics", summary="Metrics for Prometheus", media_type="text/plain", security=_OPEN)
+async def metrics(request: Request[Any, Any, Any], desk: TheDesk) -> Response[bytes]:
+    """Return the till's metrics."""
+    desk.meter.admit(request)
+    return desk.meter.answer(request, await desk.metrics())
 
 
 class CashierRoutes(Controller):

@@ -5,15 +5,16 @@ Keeps: every call has one deadline; nothing is decompressed beyond its bound; an
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 import zstandard
 
-from syncref.config import TillSettings
 from syncref.domain.identity import Term
-from syncref.till.deadline import HttpLine, Rejected, Unreachable
+from syncref.till.deadline import HttpLine, Rejected, Unreachable, Untrusted, Verifier
 from syncref.wire.sync import CONTENT_TYPE, Ack, Batch, FeedPage, Hello, HelloAnswer, LoadChunk
 
 PAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -36,15 +37,62 @@ class _Day(msgspec.Struct):
     state: str
 
 
+class Wallet:
+    """A till's token, which every server of the shop takes: keys are replicated before they are used.
+
+    So that a failover asks for no log-in of anybody. `doubt` is told of a server that can't show who it is, and
+    with None that it could. Safe to use from several threads.
+    """
+
+    def __init__(self, *, doubt: Callable[[str, str | None], None] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._doubted: set[str] = set()
+        self._doubt = doubt
+
+    def token(self) -> str | None:
+        """Return the present token, None before the first log-in."""
+        with self._lock:
+            return self._token
+
+    def put(self, token: str) -> None:
+        """Keep a new token."""
+        with self._lock:
+            self._token = token
+
+    def drop(self, token: str) -> None:
+        """Forget a token that was refused, unless it has been renewed meanwhile."""
+        with self._lock:
+            if self._token == token:
+                self._token = None
+
+    def met(self, base: str, objection: str | None) -> None:
+        """Take note of whether a server could show who it is."""
+        with self._lock:
+            if (base in self._doubted) == (objection is not None):
+                return
+            self._doubted.symmetric_difference_update({base})
+        if self._doubt is not None:
+            self._doubt(base, objection)
+
+
 class ServerCalls:
     """Calls of one till over one connection. Not thread-safe, except for `abort`."""
 
-    def __init__(self, *, till: str, secret: str, timeout_s: float) -> None:
-        self._line = HttpLine()
+    def __init__(
+        self,
+        *,
+        till: str,
+        secret: str,
+        timeout_s: float,
+        verifier: Verifier | None = None,
+        wallet: Wallet | None = None,
+    ) -> None:
+        self._line = HttpLine(verifier)
         self._till = till
         self._secret = secret
         self._timeout_s = timeout_s
-        self._tokens: dict[str, str] = {}
+        self._wallet = wallet or Wallet()
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
         self._decompressor = zstandard.ZstdDecompressor()
 
@@ -116,33 +164,54 @@ class ServerCalls:
         return self._authorized("POST", base, path, body, self._timeout_s)
 
     def _authorized(self, method: str, base: str, path: str, body: bytes | None, timeout_s: float) -> bytes:
-        kept = base in self._tokens
-        token = self._tokens.get(base) or self._log_in(base)
+        kept = self._wallet.token()
+        token = kept or self._log_in(base)
         try:
-            return self._ask(method, base + path, body, timeout_s, token)
+            return self._ask(method, base, path, body=body, timeout_s=timeout_s, token=token)
         except Rejected as rejected:
-            if rejected.problem.code != "unauthorized" or not kept:
-                self._tokens.pop(base, None)
+            if rejected.problem.code != "unauthorized":
                 raise
-        return self._ask(method, base + path, body, timeout_s, self._log_in(base))
+            self._wallet.drop(token)
+            if kept is None:
+                raise
+        token = self._wallet.token() or self._log_in(base)
+        return self._ask(method, base, path, body=body, timeout_s=timeout_s, token=token)
 
-    def _ask(self, method: str, url: str, body: bytes | None, timeout_s: float, token: str) -> bytes:
+    def _ask(
+        self, method: str, base: str, path: str, *, body: bytes | None, timeout_s: float, token: str
+    ) -> bytes:
         headers = {"Authorization": f"Bearer {token}", "Accept": CONTENT_TYPE}
         if body is not None:
             headers["Content-Type"] = CONTENT_TYPE
-        return self._line.ask(method, url, timeout_s=timeout_s, body=body, headers=headers)
+        return self._send(method, base, path, timeout_s=timeout_s, body=body, headers=headers)
+
+    def _send(
+        self, method: str, base: str, path: str, *, timeout_s: float, body: bytes | None, headers: dict[str, str]
+    ) -> bytes:
+        try:
+            answer = self._line.ask(method, base + path, timeout_s=timeout_s, body=body, headers=headers)
+        except Untrusted as error:
+            self._wallet.met(base, error.message)
+            raise
+        except Rejected:
+            self._wallet.met(base, None)
+            raise
+        self._wallet.met(base, None)
+        return answer
 
     def _log_in(self, base: str) -> str:
         body = msgspec.json.encode({"kind": "till", "name": self._till, "secret": self._secret})
-        answer = self._line.ask(
+        answer = self._send(
             "POST",
-            f"{base}/v1/token",
+            base,
+            "/v1/token",
             timeout_s=self._timeout_s,
             body=body,
             headers={"Content-Type": "application/json"},
         )
-        self._tokens[base] = self._typed(base, answer, _Token, packed=False).token
-        return self._tokens[base]
+        token = self._typed(base, answer, _Token, packed=False).token
+        self._wallet.put(token)
+        return token
 
     def _typed(self, base: str, answer: bytes, kind: type[T], *, packed: bool = True) -> T:
         try:
@@ -155,8 +224,3 @@ class ServerCalls:
             return msgspec.msgpack.decode(plain, type=kind)
         except (msgspec.DecodeError, zstandard.ZstdError) as error:
             raise Unreachable(f"{base}: an answer that can't be read: {error}") from error
-
-
-def server_calls(settings: TillSettings, secret: str) -> ServerCalls:
-    """Return a till's calls as it is configured."""
-    return ServerCalls(till=settings.till.name, secret=secret, timeout_s=settings.sync.request_timeout_ms / 1000)

@@ -97,6 +97,10 @@ class TillSync:
         times = (self._uplink.contact_ms, self._downlink.contact_ms)
         return max((at for at in times if at is not None), default=None)
 
+    def failures(self) -> tuple[int, int]:
+        """Return how often the upload, and the fetching of masters, failed."""
+        return self._uplink.failures, self._downlink.failures
+
     def state(self, *, merging: bool, disk: str) -> SyncState:
         """Return what both halves are doing."""
         up, down = self._uplink.state, self._downlink.state

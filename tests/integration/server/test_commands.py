@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import urllib3
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from syncref.server.embedded import EmbeddedPostgres, embedded
 from tests.integration.conftest import new_database
@@ -122,6 +123,41 @@ def test_a_server_serves_with_its_workers_and_stops_on_sigterm_with_0(config: Pa
     assert {"ts", "level", "logger", "event"} <= set(events[0])
     assert "worker_died" in {line["event"] for line in events}
     assert "secret-of" not in logs
+
+
+def test_whichever_worker_answers_tells_the_sum_of_all_and_of_the_dead(config: Path) -> None:
+    """Requests counted by two workers, one of them killed, are in every answer."""
+    process = subprocess.Popen(command("server", "--config", str(config)), stderr=subprocess.DEVNULL)
+    url = f"http://{listen_of(config)}"
+    try:
+        assert answers(url + "/v1/health")
+        before = counted(url, "/v1/alive")
+        asked = 0
+        for n in range(40):
+            if n == 20:
+                children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+                os.kill(int(children[0]), signal.SIGKILL)
+            assert answers(url + "/v1/alive")  # a connection each, so that both workers get some
+            asked += 1
+        seen = {counted(url, "/v1/alive") - before for _ in range(8)}
+    finally:
+        process.terminate()
+        process.wait(WAIT_S)
+    assert seen == {float(asked)}
+
+
+def counted(url: str, route: str) -> float:
+    """Return how many requests of a route were answered 200, by /metrics."""
+    http = urllib3.PoolManager(retries=False, timeout=5.0)
+    text = http.request("GET", f"{url}/metrics", headers={"Accept": "application/openmetrics-text"}).data.decode()
+    http.clear()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "syncref_http_request_duration_seconds_count"
+        and (sample.labels["route"], sample.labels["code"]) == (route, "200")
+    )
 
 
 def test_killing_the_server_takes_its_workers_along(config: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from syncref.core.failover import Role
 from syncref.errors import RuleBroken
@@ -63,6 +65,13 @@ def test_a_server_takes_nothing_until_a_peer_confirms_it_and_a_standby_never(pai
     assert (parity["ok"], parity["differences"]) == (True, [])
 
 
+def standbys(site: Site) -> dict[str, float]:
+    """Return what a server's metrics say of its standbys."""
+    with urllib.request.urlopen(f"{site.url}/metrics") as answer:  # noqa: S310 - our own http URL
+        families = text_string_to_metric_families(answer.read().decode())
+    return {each.name: each.value for family in families for each in family.samples if "standby_" in each.name}
+
+
 def test_safe_and_the_clerks_ok_follow_the_standby_and_stand_still_without_one(pair: Pair) -> None:
     """A till is told what the standby has, never more; a clerk's ok means that the standby has it."""
     pair.start()
@@ -74,6 +83,9 @@ def test_safe_and_the_clerks_ok_follow_the_standby_and_stand_still_without_one(p
     answer = clerk.document("tax-rates", tax_rates=[{"tax_code": "A", "rate_bp": 1900}])
     assert answer.json["status"] == "ok"
     assert pair.preprod.value("SELECT rate_bp FROM tax_rate WHERE tax_code = 'A'") == 1900
+    assert standbys(pair.live)["syncref_server_standby_streaming"] == 1
+    assert standbys(pair.live)["syncref_server_standby_lag_bytes"] >= 0
+    assert standbys(pair.preprod) == {}
     pair.preprod.kill()
     till.sell()
     assert till.upload(2).wire(Ack).safe == 1

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,14 +19,20 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from litestar.testing import TestClient
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 
 from syncref.auth import hash_secret
+from syncref.errors import ConfigInvalid
+from syncref.metrics import Meter
 from syncref.till.app import build_app
 from syncref.till.problems import request_ids
 from syncref.till.progress import Progress
 from tests.integration.till.fake_server import FakeServer
 from tests.integration.till.shop import CATALOGUE, PIN
 from tests.integration.till.test_sync import Shop, open_shop
+
+OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +149,74 @@ def test_prices_of_one_request_are_of_one_instant(client: TestClient[Any]) -> No
     assert len({price["at_ms"] for price in found}) == 1
 
 
-def test_status_health_and_metrics_are_open(client: TestClient[Any]) -> None:
+def test_status_and_health_are_open(client: TestClient[Any]) -> None:
     """Whoever watches a till needs no token."""
     client.post("/v1/sales", json=sale())
     status = client.get("/v1/status", headers={"Authorization": ""}).json()
     assert (status["till"], status["loaded"], status["day"]["open"]) == ("T01", True, True)
     assert client.get("/v1/health").json() == {"status": "live"}
-    text = client.get("/v1/metrics").text
-    assert text.endswith("# EOF\n")
-    assert "till_sync_threads_alive 1" in text
+
+
+def test_metrics_follow_openmetrics_and_count_what_the_counter_did(client: TestClient[Any], shop: Shop) -> None:
+    """Both formats parse, and a repeated sale is one operation but two replies."""
+    with served(shop) as url:
+        before = figures(requests.get(f"{url}/metrics", headers=OPENMETRICS, timeout=10))
+        body = sale()
+        for _ in range(2):
+            assert client.post("/v1/sales", json=body).status_code == 200
+        client.get("/v1/prices/NOPE")
+        answer = requests.get(f"{url}/metrics", headers=OPENMETRICS, timeout=10)
+        older = requests.get(f"{url}/metrics", timeout=10)
+    after = figures(answer)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert older.headers["content-type"].startswith("text/plain; version=")
+    assert list(text_string_to_metric_families(older.text))
+
+    def grown(name: str, **labels: str) -> float:
+        key = (name, tuple(sorted(labels.items())))
+        return after[key] - before.get(key, 0.0)
+
+    assert grown("syncref_till_operations_total", kind="sale") == 1
+    assert sum(grown("syncref_till_replies_total", sync=sync) for sync in ("synced", "stored")
+               if ("syncref_till_replies_total", (("sync", sync),)) in after) == 2  # fmt: skip
+    assert grown("syncref_http_refused_total", code="not_found") == 1
+    sold = {"method": "POST", "route": "/v1/sales", "code": "200"}
+    assert grown("syncref_http_request_duration_seconds_count", **sold) == 2
+    assert after["syncref_till_head_sequence", ()] == shop.state().head_seq
+    assert after["syncref_till_sync_threads_alive", ()] == 1
+    assert ("syncref_till_info", (("incarnation", shop.state().incarnation.hex()), ("till", "T01"))) in after
+
+
+def test_metrics_are_told_on_loopback_or_for_the_token(
+    client: TestClient[Any], shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine needs the token of metrics_token_file; with one, so does this machine."""
+    assert client.get("/metrics").status_code == 403
+    file = tmp_path / "token"
+    file.write_text("a token for the monitor\n")
+    monkeypatch.setattr(shop.till.desk, "meter", Meter(token_file=file))
+    for shown, status in (("a token for the monitor", 200), ("another", 401), ("", 401), ("\u00e4", 401)):
+        headers = {"Authorization": f"Bearer {shown}".encode()}
+        assert client.get("/metrics", headers=headers).status_code == status  # type: ignore[arg-type]
+    for text in ("", None):
+        with pytest.raises(ConfigInvalid, match="metrics_token_file"):
+            Meter(token_file=tmp_path / "absent" if text is None else _written(tmp_path / "empty", text))
+
+
+def _written(file: Path, text: str) -> Path:
+    file.write_text(text)
+    return file
+
+
+def figures(answer: requests.Response) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Return the samples of an OpenMetrics answer by name and labels."""
+    assert answer.status_code == 200
+    found = {}
+    for family in openmetrics(answer.text):
+        assert family.documentation, family.name
+        for each in family.samples:
+            found[each.name, tuple(sorted(each.labels.items()))] = each.value
+    return found
 
 
 def test_a_manual_sync_says_how_far_it_came(client: TestClient[Any], shop: Shop) -> None:

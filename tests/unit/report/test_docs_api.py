@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from syncref.backoffice.routes import ROUTES as BACKOFFICE
 from syncref.server.routes import ROUTES as SERVER
 from syncref.server.web import token
-from syncref.till.routes import CashierRoutes, OpenRoutes
+from syncref.till.routes import CashierRoutes, OpenRoutes, metrics
 
 PAGE = (Path(__file__).parents[3] / "docs/api.md").read_text()
 
@@ -39,7 +39,7 @@ def of_controllers(*controllers: type[Any]) -> set[str]:
 
 
 KNOWN = {
-    "Till": of_controllers(OpenRoutes, CashierRoutes),
+    "Till": of_controllers(OpenRoutes, CashierRoutes) | routes((metrics,)),
     "Server": routes((*SERVER, token)),
     "Back office": routes((*BACKOFFICE, token)),
 }

@@ -40,14 +40,14 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     """Each key by its own variable; lists by commas or as JSON."""
     environ = {
         "SYNCREF_TILL_LISTEN": "[::1]:9",
-        "SYNCREF_TILL_SERVERS": "http://a:1, http://b:2",
+        "SYNCREF_TILL_SERVERS": "https://a:1, https://b:2",
         "SYNCREF_SYNC_CONTINUOUS": "false",
         "SYNCREF_SYNC_BATCH_ENTRIES": "7",
         "SYNCREF_SYNC_SCHEDULE": '[{"at": "06:00"}]',
     }
     found = load_till(written(tmp_path, TILL), environ)
     assert (found.till.address.host, str(found.till.address)) == ("::1", "[::1]:9")
-    assert found.till.servers == ("http://a:1", "http://b:2")
+    assert found.till.servers == ("https://a:1", "https://b:2")
     assert (found.sync.continuous, found.sync.batch_entries) == (False, 7)
     assert found.sync.schedule == (Slot(at="06:00"),)
 
@@ -58,7 +58,11 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         (TILL.replace("T01", "t01"), {}, "[till] name = 't01': expected 1 to 16 of A-Z, 0-9 and -"),
         (TILL.replace("8101", "81010"), {}, "listen = '127.0.0.1:81010': expected host:port"),
         (TILL.replace('"sqlite:////var/till.db"', "7"), {}, "[till] database = 7: Expected `str"),
-        (TILL.replace("http:", "ftp:"), {}, "expected one or more URLs"),
+        (TILL.replace("http:", "ftp:"), {}, "expected https://host:port"),
+        (TILL.replace('["http://127.0.0.1:9101"]', "[]"), {}, "expected one or more URLs"),
+        (TILL.replace("http://127.0.0.1", "http://head-office"), {}, "sent unencrypted: expected https://"),
+        (TILL.replace('listen = "127.0.0.1', 'listen = "0.0.0.0'), {}, "needs certificate_file and key_file"),
+        (TILL + 'key_file = "/var/tls.key"\n', {}, "certificate_file and key_file go together"),
         (TILL.replace("/var/till.secret", "till.secret"), {}, "expected an absolute path"),
         (TILL + "[sync]\nbatch_entries = 0\n", {}, "[sync] batch_entries = 0: must be 1 to 1000"),
         (TILL + "[sync]\nbatch_entries = '9'\n", {}, "Expected `int`, got `str`"),
