@@ -3,18 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SCENARIO ?= go-live
+FLEET ?= process
 ARGS ?=
 
 .PHONY: rehearse test check lint types unit bench clean help
 
 help:
-	@echo "make rehearse   run the go-live rehearsal (SCENARIO=..., ARGS=...)"
+	@echo "make rehearse   run the go-live rehearsal (SCENARIO=..., FLEET=docker, ARGS=...)"
 	@echo "make test       lint, types and all tests"
 	@echo "make bench      benchmarks, written to reports/bench/benchmark.json"
 	@echo "make clean      remove .venv and caches"
 
 rehearse: $(VENV)/.ready
-	@$(BIN)/tillproof run $(SCENARIO) $(ARGS)
+	@$(BIN)/tillproof run $(SCENARIO) --fleet $(FLEET) $(ARGS)
 
 test: check
 

@@ -66,7 +66,13 @@ class Cashier:
         rate_per_s = till.rate_per_s / len(till.cashiers)
         self._stream = f"{till.name}|{seat.slot}"
         self._work = SeatWork(
-            run, self._performer, name=self._stream, till=till.name, rate_per_s=rate_per_s, again=seat.again
+            run,
+            self._performer,
+            name=self._stream,
+            till=till.name,
+            rate_per_s=rate_per_s,
+            again=seat.again,
+            shape=run.plan.shape,
         )
 
     def work(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+Shape = tuple[tuple[float, float], ...]
 NAME_PATTERN = r"^[A-Z0-9-]{1,16}$"
 
 
@@ -35,12 +36,13 @@ class TillPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClerkPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A back-office clerk: credential, back office, documents per second."""
+    """A back-office clerk: credential, back office, documents per second; where to go when that takes nothing."""
 
     name: str
     secret: str
     url: str
     rate_per_s: float
+    spare_urls: tuple[str, ...] = ()
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pairs             (sku, sku, sum): prices whose sum is constant in every committed state
     edits             kind of document → how many times as often as usual it is drawn; absent kinds: once
     in_flight_max     customers served at once by one cashier's seat; more wait, and their latency shows it
+    shape             (seconds, factor) of the cashiers' rate, linear in between; empty: level
+    leave_at_end      customers still waiting when the schedule ends go away unserved, instead of being served late
     """
 
     seed: int
@@ -94,6 +98,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...] = ()
     edits: dict[str, float] = {}
     in_flight_max: int = 16
+    shape: Shape = ()
+    leave_at_end: bool = False
 
     @property
     def run_key(self) -> str:
@@ -149,7 +155,8 @@ def _named_faults(plan: Plan) -> list[str]:
             faults.append(f"tills[{i}].cashiers: till {till.name} has none")
         faults += _url_faults(f"tills[{i}].url", till.url)
     for i, clerk in enumerate(plan.clerks):
-        faults += _url_faults(f"clerks[{i}].url", clerk.url)
+        for url in (clerk.url, *clerk.spare_urls):
+            faults += _url_faults(f"clerks[{i}].url", url)
     return faults
 
 
@@ -168,6 +175,11 @@ def _bound_faults(plan: Plan) -> list[str]:
         )
         if value <= 0
     ]
+    seconds = [at_s for at_s, _ in plan.shape]
+    if seconds != sorted(seconds):
+        faults.append("shape: its points are not in the order of their times")
+    if any(factor < 0 for _, factor in plan.shape):
+        faults.append("shape: a factor is below 0")
     for i, window in enumerate(plan.windows):
         if window.factor < 0:
             faults.append(f"windows[{i}].factor: {window.factor} is below 0")

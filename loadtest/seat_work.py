@@ -7,6 +7,7 @@ recorded apart.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from gevent.pool import Group, Pool
 from loadtest.arrivals import arrival_times
 from loadtest.load_run import LoadRun
 from loadtest.operations import Completion, Operation, Performer, repeat_delay_s
+from loadtest.plan import Shape
 
 LATE_S_MAX = 60.0
 
@@ -25,7 +27,15 @@ class SeatWork:
     """Runs one seat's schedule; `serve(n, due_s)` handles an arrival."""
 
     def __init__(
-        self, run: LoadRun, performer: Performer, *, name: str, till: str, rate_per_s: float, again: bool
+        self,
+        run: LoadRun,
+        performer: Performer,
+        *,
+        name: str,
+        till: str,
+        rate_per_s: float,
+        again: bool,
+        shape: Shape = (),
     ) -> None:
         self.run_data = run
         self.performer = performer
@@ -33,6 +43,7 @@ class SeatWork:
         self.till = till
         self._rate_per_s = rate_per_s
         self._again = again
+        self._shape = shape
         self._in_flight = Pool(run.plan.in_flight_max)
         self._later = Group()
 
@@ -50,8 +61,10 @@ class SeatWork:
             stream=self.name,
             rate_per_s=self._rate_per_s,
             windows=[window for window in plan.windows if not window.who or self.till in window.who],
+            shape=self._shape,
             until_s=plan.duration_s,
         )
+        leave_s = begin_s + plan.duration_s if plan.leave_at_end and plan.duration_s is not None else math.inf
         for n, at_s in times:
             due_s = begin_s + at_s
             if due_s < taken_s - (0.0 if self._again else LATE_S_MAX):
@@ -59,6 +72,8 @@ class SeatWork:
             self.sleep_until(due_s)
             if self._in_flight.full():
                 self._in_flight.wait_available()
+                if time.monotonic() > leave_s:
+                    break
             else:
                 self._note_lateness(due_s)
             self._in_flight.spawn(serve, n, due_s).link_exception(self.run_data.note_broken)

@@ -8,8 +8,8 @@ from rehearsal.plan.scenario import Scenario
 from rehearsal.run_state import Run
 
 
-def announce(run: Run, fleet: Fleet) -> None:
-    """Print what will run, before anything does."""
+def announce(run: Run, fleet: Fleet, why: str) -> None:
+    """Print what will run, before anything does; `why`: why on this fleet."""
     scenario, say = run.scenario, run.progress.line
     caps = fleet.capper.kind + (f": hardware not judged ({fleet.capper.reason})" if fleet.capper.reason else "")
     say(f"Tillproof  {scenario.name}: {scenario.title}")
@@ -17,6 +17,7 @@ def announce(run: Run, fleet: Fleet) -> None:
     say(f"commit     {run.commit}")
     say(f"fleet      {fleet.kind}, {len(scenario.fleet.tills)} tills on {scenario.fleet.till_database}, "
         f"{scenario.fleet.profile}, caps by {caps}")  # fmt: skip
+    say(f"           {why}")
     say(f"faults     {len(scenario.faults)} through {fleet.engine.name}")
     for name, value in options_shown(run.options, scenario).items():
         say(f"{name:<10} {value}")

@@ -13,9 +13,11 @@ from typing import Any
 import click
 
 from chaos.fleet.simulated.cli import explore, simulate
+from rehearsal.ci.cli import ci
 from rehearsal.gate.cli import gate
 from rehearsal.options import SCENARIOS, Options, scenario_names, scenario_path
 from rehearsal.prove.cli import prove
+from rehearsal.suite.cli import suite
 
 COULD_NOT_RUN = 30
 
@@ -143,7 +145,9 @@ def unknown_scenario(name: str) -> str:
 
 tillproof.add_command(simulate)
 tillproof.add_command(explore)
+tillproof.add_command(ci)
 tillproof.add_command(gate)
+tillproof.add_command(suite)
 tillproof.add_command(prove)
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from chaos.errors import ChaosError
 from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
-from chaos.fleet.process import ProcessFleet
 from rehearsal import options as naming
 from rehearsal.announce import announce
 from rehearsal.catalogue import Catalogue, build_catalogue
@@ -26,6 +25,7 @@ from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.selling import START_S, Sold, sell
 from rehearsal.drive.till_api import Refused, identity_session
 from rehearsal.drive.timeline import in_real_time
+from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import seal, write_rows
 from rehearsal.judge import judge
 from rehearsal.model import Meta, RunRecord
@@ -37,7 +37,9 @@ from rehearsal.run_state import Run
 from rehearsal.settle.meta import meta_of
 from rehearsal.settle.record import generator_late_p99_ms, machines, write_evidence
 from rehearsal.settle.settling import settle
-from rehearsal.staging.shop import MASTERS, Shop, stage_shop
+from rehearsal.staging.fleets import open_fleet
+from rehearsal.staging.servers import MASTERS
+from rehearsal.staging.shop import Shop, stage_shop
 from rehearsal.witness import Witness
 
 Rewrite = Callable[[NodePlan], NodePlan]
@@ -70,13 +72,11 @@ def conduct(
     folder.mkdir(parents=True)
     with _terminated_as_interrupt():
         try:
-            fleet = ProcessFleet(
-                run_dir=folder, seed=scenario.seed, engine=scenario.fleet.fault_engine, rewrite=rewrite
-            )
+            fleet, why = open_fleet(options.fleet, scenario, folder, rewrite=rewrite)
         except ChaosError as error:
             raise CouldNotRun(str(error)) from error
         with fleet:
-            meta = _with_fleet(run, fleet)
+            meta = _with_fleet(run, fleet, why)
     return report(folder, meta, progress)
 
 
@@ -93,10 +93,10 @@ def report(folder: Path, meta: Meta, progress: Progress) -> RunRecord:
     return record
 
 
-def _with_fleet(run: Run, fleet: Fleet) -> Meta:
+def _with_fleet(run: Run, fleet: Fleet, why: str) -> Meta:
     """Stage, sell, settle, and put everything on record."""
     scenario, progress = run.scenario, run.progress
-    announce(run, fleet)
+    announce(run, fleet, why)
     try:
         catalogue = _catalogue(run, fleet)
         shop = stage_shop(fleet, scenario, catalogue, schedule=_schedule(run), say=progress.say)
@@ -104,7 +104,7 @@ def _with_fleet(run: Run, fleet: Fleet) -> Meta:
         raise CouldNotRun(str(error) or "interrupted while the shop was being staged") from error
     finally:
         progress.still()
-    witness = Witness(shop.till_databases, shop.server_database)
+    witness = Witness(shop.till_databases, shop.server_databases)
     samplers: list[Samplers] = []
     parts = run.folder / "load"
     parts.mkdir()
@@ -116,41 +116,51 @@ def _with_fleet(run: Run, fleet: Fleet) -> Meta:
         run.trouble += sold.trouble
         run.interrupted = sold.interrupted
         settle(run, shop, witness, parts, sold)
-        return _put_on_record(run, shop, sold, parts, samplers)
+        return _put_on_record(run, shop, sold, samplers, witness)
     finally:
         for sampler in samplers:
             sampler.stop()
         witness.close()
 
 
-def _put_on_record(run: Run, shop: Shop, sold: Sold, parts: Path, samplers: list[Samplers]) -> Meta:
+def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], witness: Witness) -> Meta:
     """Write the evidence and return what goes to meta.json."""
     run.progress.say("reading the witnesses")
-    evidence = run.folder / "evidence"
+    evidence, parts = run.folder / "evidence", run.folder / "load"
     late_ms = generator_late_p99_ms(parts)
     for sampler in samplers:
         sampler.stop()
+    if sold.reigns is not None:
+        sold.reigns.stop()
     counted = machines(shop.fleet)
     run.trouble += write_evidence(
-        evidence, shop=shop, parts=parts, settlement=_settlement(run, shop, sold), alive=tuple(shop.till_databases)
+        evidence,
+        shop=shop,
+        parts=parts,
+        witness=witness,
+        settlement=_settlement(run, shop, witness, sold),
+        alive=tuple(shop.till_databases),
     )
     if sold.disks and sold.disks.losses:
         write_rows(evidence / "losses", "entries", ENTRY_COLUMNS, sold.disks.lost_entries)
     for sampler in samplers:
         sampler.write(evidence)
+    if sold.reigns is not None and sold.probe is not None:
+        sold.reigns.write(evidence)
+        sold.probe.write(evidence)
     meta = meta_of(run, shop, sold, counted=counted, late_p99_ms=late_ms)
     run.progress.say("stopping the shop")
     return meta
 
 
-def _settlement(run: Run, shop: Shop, sold: Sold) -> list[dict[str, Any]]:
+def _settlement(run: Run, shop: Shop, witness: Witness, sold: Sold) -> list[dict[str, Any]]:
     """Return the server's own report of the run's days, asked for as a clerk."""
     name = next(iter(shop.clerks))
     try:
-        session = identity_session(shop.url("server"), kind="clerk", name=name, secret=shop.clerks[name])
+        session = identity_session(shop.url(witness.live()), kind="clerk", name=name, secret=shop.clerks[name])
         dates = dict.fromkeys((run.business_date, *(one.next_date for one in sold.cleaned)))
         found = [day for date in dates for day in session.get(f"/v1/settlement?date={date}")]
-    except Refused as error:
+    except (Refused, WitnessUnreadable) as error:
         run.trouble.append(f"the server gave no settlement: {error}")
         return []
     return found

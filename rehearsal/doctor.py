@@ -7,13 +7,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import docker.errors
 import psutil
 
-import docker
 from chaos.caps.detect import detect
 from chaos.errors import ChaosError
 from chaos.fleet import postgres, rundir, smalldisk
+from chaos.fleet.docker import readiness
 from chaos.profiles import PROFILES, caps_of, host_ghz, machine
 from chaos.proxy.engine import toxiproxy_program
 
@@ -98,13 +97,10 @@ def _disk() -> Finding:
 
 
 def _docker() -> Finding:
-    try:
-        client = docker.from_env(timeout=3)
-        version = client.version().get("Version", "?")
-        client.close()
-    except docker.errors.DockerException:
-        return Finding(name="docker", there=False, text="no Docker Engine answers; the process fleet needs none")
-    return Finding(name="docker", there=True, text=f"Engine {version}")
+    obstacle = readiness.obstacle()
+    if obstacle:
+        return Finding(name="docker", there=False, text=f"{obstacle}; the process fleet needs no containers")
+    return Finding(name="docker", there=True, text="an engine answers and has the images: run --fleet docker")
 
 
 def _chromium() -> Finding:

@@ -144,6 +144,20 @@ class StageRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverRecord:
+    """A promotion by the operator. `how`: automatic or by hand. Times are epoch ms of the lab's machine.
+
+    `promoted_ms` is None when the new server was never promoted.
+    """
+
+    how: str
+    from_server: str
+    to_server: str
+    detected_ms: int
+    promoted_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
     """How the system came to rest after the heal, read from the witness databases by SQL.
 
@@ -266,6 +280,7 @@ class Meta:
     expected_z    (till, business date) pairs whose Z report must exist
     pairs         (sku, sku, sum): prices whose sum every consistent state keeps
     clock_error   till → largest ms by which a fault moved its clock (absent: 0)
+    failovers     what the operator promoted, and when
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
     cleaned       tills that were cleaned on the way
@@ -299,6 +314,7 @@ class Meta:
     losses: tuple[Loss, ...] = ()
     clones: tuple[Clone, ...] = ()
     cleaned: tuple[Cleaned, ...] = ()
+    failovers: tuple[FailoverRecord, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
     interrupted: bool = False

@@ -33,8 +33,6 @@ def read_scenario(path: Path, options: Options) -> Scenario:
 def run_scenario(path: Path, options: Options) -> int:
     """Run, judge, report; return the exit code."""
     progress = Progress()
-    if options.fleet == "docker":
-        return _could_not_run(progress, "could not run: there is no docker fleet yet; use --fleet process")
     try:
         record = conduct(read_scenario(path, options), options, progress)
     except ScenarioInvalid as error:

@@ -16,16 +16,22 @@ from chaos.faults.disk_full import DiskFull
 from chaos.faults.disk_rollback import DiskRollback
 from chaos.faults.duplicate_uploader import DuplicateUploader
 from chaos.faults.kill import Kill
+from chaos.faults.kill_live import KillLive
+from chaos.faults.kill_promoting import KillPromoting
 from chaos.faults.latency import Latency
 from chaos.faults.lost_ack import LostAck
 from chaos.faults.noop import Noop
+from chaos.faults.old_server_returns import OldServerReturns
+from chaos.faults.partition import Partition
 from chaos.faults.pause import Pause
 from chaos.faults.postgres_restart import PostgresRestart
 from chaos.faults.power_cut import PowerCut
+from chaos.faults.promotion import Promotion
 from chaos.faults.reimage_till import ReimageTill
 from chaos.faults.reset import Reset
 from chaos.faults.restart import Restart
 from chaos.faults.slow_clerk import SlowClerk
+from chaos.faults.standby_lag import StandbyLag
 
 FAULTS: Mapping[str, type[Fault]] = {
     fault.kind: fault
@@ -46,6 +52,12 @@ FAULTS: Mapping[str, type[Fault]] = {
         ClockJump,
         DiskFull,
         SlowClerk,
+        KillLive,
+        OldServerReturns,
+        Partition,
+        StandbyLag,
+        Promotion,
+        KillPromoting,
         DiskRollback,
         CloneTill,
         ReimageTill,

@@ -93,6 +93,10 @@ class Fleet(Protocol):
     def start_postgres(
         self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
     ) -> None: ...
+    def follow_postgres(self, name: str, primary: str, *, caps: Caps = NO_CAPS) -> None:
+        """Make a streaming standby of a PostgreSQL node over the link `name` -> `primary`; anew if it is there."""
+        ...
+
     def dsn(self, database: str, *, node: str = POSTGRES) -> str:
         """Return the SQLAlchemy URL of a database for the lab; the database is made on first use."""
         ...

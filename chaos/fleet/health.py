@@ -33,11 +33,36 @@ def healthy(url: str, *, timeout_s: float = TIMEOUT_S) -> bool:
         connection.close()
 
 
-def connection_to(scheme: str, host: str, port: int, timeout_s: float) -> http.client.HTTPConnection:
-    """Return an unopened connection; over https:// whoever answers is verified."""
+class ReachedElsewhere(http.client.HTTPSConnection):
+    """A connection to a host that goes by its name and is found at an address which the name service lacks."""
+
+    def __init__(self, host: str, port: int, timeout_s: float, address: str) -> None:
+        self._name, self._address = host, address
+        self._verifying = ssl.create_default_context()
+        super().__init__(host, port, timeout=timeout_s, context=self._verifying)
+
+    def connect(self) -> None:
+        """Connect to the address and verify the name."""
+        plain = socket.create_connection((self._address, self.port), self.timeout)
+        try:
+            self.sock = self._verifying.wrap_socket(plain, server_hostname=self._name)
+        except OSError:
+            plain.close()
+            raise
+
+
+def connection_to(
+    scheme: str, host: str, port: int, timeout_s: float, *, reached_at: str | None = None
+) -> http.client.HTTPConnection:
+    """Return an unopened connection; over https:// whoever answers is verified.
+
+    `reached_at`: the address to connect to, where `host` is a name that only others can look up.
+    """
+    if scheme == "https" and reached_at:
+        return ReachedElsewhere(host, port, timeout_s, reached_at)
     if scheme == "https":
         return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=ssl.create_default_context())
-    return http.client.HTTPConnection(host, port, timeout=timeout_s)
+    return http.client.HTTPConnection(reached_at or host, port, timeout=timeout_s)
 
 
 def accepts(host: str, port: int, timeout_s: float) -> bool:

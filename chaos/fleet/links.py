@@ -26,7 +26,7 @@ class Probe:
 class Link:
     """The way from a till to a server. `url` is what the till is configured with instead of the server's own.
 
-    `lab_url` is where the lab finds the same entrance, if that is another address.
+    `lab_host` is where the lab finds the same entrance, if the url's host is known to nodes only.
     """
 
     till: str
@@ -34,7 +34,7 @@ class Link:
     url: str
     name: str
     client: ProxyClient
-    lab_url: str | None = None
+    lab_host: str | None = None
 
     def cut(self) -> ProxyState:
         """Refuse new connections and drop the open ones."""
@@ -62,8 +62,10 @@ class Link:
 
         Outcome: answered, refused, reset, silent (nothing within the time-out) or broken.
         """
-        parts = urlsplit(self.lab_url or self.url)
-        connection = connection_to(parts.scheme, parts.hostname or "", parts.port or 80, timeout_s)
+        parts = urlsplit(self.url)
+        connection = connection_to(
+            parts.scheme, parts.hostname or "", parts.port or 80, timeout_s, reached_at=self.lab_host
+        )
         begun = time.monotonic()
         try:
             connection.request("GET", path, headers={"Connection": "close"})

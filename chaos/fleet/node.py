@@ -29,12 +29,17 @@ TAIL_BYTES = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a life of a node ended. `status`: exit code, or minus the signal; `asked`: the lab wanted it."""
+    """How a life of a node ended.
+
+    `status`: exit code, or minus the signal; `asked`: the lab wanted it; `oom`: the kernel killed at the memory
+    limit, where the fleet can tell.
+    """
 
     node: str
     pid: int
     status: int | None
     asked: bool
+    oom: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

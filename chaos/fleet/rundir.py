@@ -28,12 +28,15 @@ RECORD = "record.json"
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """What a lab leaves behind when it dies: (pid, start) of the lab and its warden, groups, mounts."""
+    """What a lab leaves behind when it dies: (pid, start) of the lab and its warden, groups, mounts, and the
+    name of its run on a Docker Engine.
+    """
 
     lab: tuple[int, str | None]
     warden: tuple[int, str | None] | None = None
     groups: list[str] = field(default_factory=list)
     mounts: list[str] = field(default_factory=list)
+    containers: str = ""
 
     def write(self, folder: Path) -> None:
         """Replace the record in one step, so that a reader never sees half of it."""
@@ -81,6 +84,8 @@ def clean(folder: Path) -> list[int]:
         record = json.loads((folder / RECORD).read_text())
     except (OSError, ValueError):
         record = {"groups": [], "mounts": []}
+    if record.get("containers"):
+        remove_containers(record["containers"])
     groups = [Path(name) for name in record["groups"]]
     left: list[int] = []
     for _ in range(50):
@@ -97,6 +102,13 @@ def clean(folder: Path) -> list[int]:
     remove_groups(groups)
     shutil.rmtree(folder, ignore_errors=True)
     return left
+
+
+def remove_containers(run: str) -> None:
+    """Remove what a run made on a Docker Engine, if one answers."""
+    from chaos.fleet.docker.labels import remove_quietly
+
+    remove_quietly(run)
 
 
 def members(groups: Iterable[Path]) -> set[int]:

@@ -16,8 +16,11 @@ from rehearsal.model import META_SCHEMA, CheckResult, FaultRecord
 NAME = "validity"
 GENERATOR_LATE_MAX_MS = 1000.0
 STARTING_AGAIN = frozenset(
-    {"kill", "restart", "postgres_restart", "power_cut", "duplicate_uploader", "disk_rollback", "reimage_till"}
-)
+    {
+        "kill", "restart", "postgres_restart", "power_cut", "duplicate_uploader", "disk_rollback", "reimage_till",
+        "old_server_returns", "kill_promoting",
+    }
+)  # fmt: skip
 TILL_TABLES = (
     "state", "receipts", "lines", "payments", "journal", "z", "products", "prices", "vendors", "tax_rates",
     "stock",

@@ -57,7 +57,7 @@ class Cleaning:
             provision_step(fleet, till, clean=("--clean", "--wait", WAIT_S, "--export", str(export)))
         )
         if export.exists():
-            told += fleet.run_step(import_step(fleet, self._shop.server_config, till, export))
+            told += fleet.run_step(import_step(fleet, self._witness.live(), till, export))
         fleet.start(till)
         until = time.monotonic() + LOADED_S
         while not (till_status(fleet, till) or {}).get("loaded"):

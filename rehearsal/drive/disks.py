@@ -98,7 +98,7 @@ class ShopDisks:
         sections["till"] |= {
             "listen": shop.fleet.address(node),
             "database": copy.url,
-            "servers": [shop.fleet.link(node, "server").url],
+            "servers": [shop.fleet.link(node, side.server).url for side in shop.sides],
         }
         config = write_toml(folder / "till.toml", sections)
         plan = till_node(shop.fleet, node, config, caps=shop.caps, folders=(till,))

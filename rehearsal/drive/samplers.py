@@ -9,9 +9,10 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from chaos.caps.base import Counters
 from chaos.host import HostMeter
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import write_rows
@@ -25,8 +26,18 @@ Touched = Callable[[str], bool]
 class Samplers:
     """One thread that samples once a second until stopped; `latest` serves the progress line."""
 
-    def __init__(self, witness: Witness, tills: tuple[str, ...], *, settled: Touched) -> None:
-        """`settled(till)` says that no fault has touched the till for as long as it may be stale."""
+    def __init__(
+        self,
+        witness: Witness,
+        tills: tuple[str, ...],
+        *,
+        settled: Touched,
+        counters: Callable[[], Mapping[str, Counters]],
+    ) -> None:
+        """`settled(till)` says that no fault has touched the till for as long as it may be stale; `counters`
+        returns the kernel's account of every node.
+        """
+        self._counters = counters
         self._witness = witness
         self._tills = tills
         self._settled = settled
@@ -36,6 +47,7 @@ class Samplers:
         self.masters: list[tuple[int, str, int, int, int, int]] = []
         self.price_lags: list[tuple[str, str, int, int]] = []
         self.host: list[tuple[int, float, float, float, float, float]] = []
+        self.nodes: list[tuple[int, str, float | None, float | None, float | None]] = []
         self._meter = HostMeter()
         self.latest: dict[str, tuple[int, int]] = {}
         self._cursors: dict[str, int] = {}
@@ -60,7 +72,8 @@ class Samplers:
         return (after - before) / max(0.1, now - begun)
 
     def write(self, folder: Path) -> None:
-        """Write backlog.csv, masters_samples.csv, price_lag.csv and host.csv."""
+        """Write backlog.csv, masters_samples.csv, price_lag.csv, host.csv and nodes.csv."""
+        write_rows(folder, "nodes", ("at_ms", "node", "cpu_s", "throttled_s", "memory_peak_mib"), self.nodes)
         write_rows(folder, "backlog", ("at_ms", "till", "head", "acked", "on_server"), self.backlog)
         write_rows(
             folder, "masters_samples", ("till", "at_ms", "online", "age_ms", "term_n", "cursor_pos"),
@@ -78,6 +91,7 @@ class Samplers:
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + EVERY_S, time.monotonic())
             self._sample_host()
+            self._sample_nodes()
             self._sample_tills()
             self._totals.append((time.monotonic(), sum(head for head, _ in self.latest.values())))
 
@@ -86,6 +100,13 @@ class Samplers:
         busy, steal, iowait = (round(100 * share, 1) for share in (host.busy, host.steal, host.iowait))
         available = round(host.memory_free_bytes / 2**20, 1)
         self.host.append((_now(), busy, steal, round(host.load, 2), available, iowait))
+
+    def _sample_nodes(self) -> None:
+        at_ms = _now()
+        for node, counted in self._counters().items():
+            peak = counted.memory_peak_bytes
+            mib = None if peak is None else round(peak / 2**20, 1)
+            self.nodes.append((at_ms, node, counted.cpu_used_s, counted.throttled_s, mib))
 
     def _sample_tills(self) -> None:
         try:

@@ -6,6 +6,7 @@ Keeps: on the way out, however it goes, every fault is lifted and the generator 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,10 +26,14 @@ from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
 from rehearsal.drive.flips import FlipRunner
 from rehearsal.drive.loadplan import load_plan
+from rehearsal.drive.operator import Operator
+from rehearsal.drive.probe import ProbeTill
+from rehearsal.drive.reigns import Reigns
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.stages import StageRunner
 from rehearsal.drive.system import system_plan
-from rehearsal.model import Cleaned, FaultRecord, StageRecord
+from rehearsal.drive.takeover import Takeover
+from rehearsal.model import Cleaned, FailoverRecord, FaultRecord, StageRecord
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
@@ -52,6 +57,10 @@ class Sold:
     trouble: list[str] = field(default_factory=list)
     stages: tuple[StageRecord, ...] = ()
     faults: tuple[FaultRecord, ...] = ()
+    failovers: tuple[FailoverRecord, ...] = ()
+    parity: dict[str, str] = field(default_factory=dict)
+    reigns: Reigns | None = None
+    probe: ProbeTill | None = None
     disks: ShopDisks | None = None
     cleaned: tuple[Cleaned, ...] = ()
 
@@ -72,19 +81,37 @@ def sell(
     )
     faults = FaultRunner(scenario, context, say=progress.say)
     cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
-    stages = StageRunner(scenario.stages, shop=shop, witness=witness, say=progress.say, cleaning=cleaning)
+    reigns = Reigns(witness)
+    operator = Operator(shop, reigns, patience_s=scenario.fleet.patience_s, say=progress.say)
+    stop = threading.Event()
+    takeover = Takeover(shop, witness, reigns=reigns, operator=operator, stop=stop)
+    stages = StageRunner(
+        scenario.stages,
+        shop=shop,
+        witness=witness,
+        takeover=takeover,
+        cleaning=cleaning,
+        stop=stop,
+        say=progress.say,
+    )
     history = History(parts, CLERK_HISTORY)
     flips = FlipRunner(scenario, shop=shop, history=history, say=progress.say)
-    samplers = Samplers(witness, shop.tills, settled=lambda till: _settled(scenario, faults, till))
+    samplers = Samplers(
+        witness, shop.tills, settled=lambda till: _settled(scenario, faults, till), counters=shop.fleet.counters
+    )
     samplers_of.append(samplers)
     try:
         plan = load_plan(scenario, shop, out_dir=parts, start_at_ms=begin_ms, business_date=business_date)
         _start_load(shop.fleet, msgspec.json.encode(plan))
         samplers.start()
+        reigns.start()
+        operator.start()
         stages.start(begin)
         faults.start(begin)
         flips.start(begin, begin_ms)
-        _wait_for_load(scenario, shop, lambda: progress.figures(_figures(samplers, stages.current, begin)), begin)
+        _wait_for_load(
+            scenario, shop, stages, lambda: progress.figures(_figures(samplers, stages.current, begin)), begin
+        )
     except KeyboardInterrupt:
         sold.interrupted = True
         progress.say("interrupted: healing and stopping")
@@ -95,10 +122,14 @@ def sell(
         progress.still()
         stages.stop()
         flips.stop()
+        sold.trouble += [stages.shut] if stages.shut else []
         sold.trouble += [f"{name} did not come to an end" for name in faults.heal()]
         sold.generator_exit = _end_load(shop.fleet, sold)
         history.end()
+        operator.stop()
+        sold.reigns, sold.probe = reigns, takeover.probe
     sold.trouble += flips.trouble
+    sold.failovers, sold.parity = tuple(operator.records), takeover.parity
     cleaning.end()
     sold.disks, sold.cleaned = disks, tuple(cleaning.done)
     sold.stages, sold.faults = tuple(stages.records), faults.records()
@@ -128,10 +159,12 @@ def _start_load(fleet: Fleet, plan: bytes) -> None:
     )
 
 
-def _wait_for_load(scenario: Scenario, shop: Shop, show: Callable[[], None], begin: float) -> None:
-    """Return when the generator has ended by itself; raise ChaosError when it is far too late."""
+def _wait_for_load(
+    scenario: Scenario, shop: Shop, stages: StageRunner, show: Callable[[], None], begin: float
+) -> None:
+    """Return when the generator has ended, or a gate stays shut; raise ChaosError when it is far too late."""
     last_s = scenario.load.duration_s + scenario.load.sale_deadline_ms / 1000 + GRACE_S + SLACK_S
-    while shop.fleet.state(LOAD) == "running":
+    while shop.fleet.state(LOAD) == "running" and not stages.shut:
         if time.monotonic() - begin > last_s:
             raise ChaosError(f"the load generator still runs {last_s:.0f} s after the start")
         show()

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+
+from chaos.errors import FaultFailed
 from chaos.faults.base import SlowClerkPlan, SystemPlan
 from chaos.faults.disks import TillDisks
+from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import ProcessFleet
+from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.configs import write_toml
+from rehearsal.staging.servers import promotion_step
 from rehearsal.staging.shop import Shop, till_node, till_sections
 
 DUPLICATE_KIND = "duplicate_uploader"
+PROMOTION_KIND = "promotion"
+PROMOTER = "promote-"
+BUSY_SQL = (
+    "SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s"
+    " AND pid <> pg_backend_pid()"
+)
 # A change that names a row as it is: it alters nothing, but its open transaction holds the feed's horizon.
 SLOW_CLERK = (
     "INSERT INTO change (tbl, key, version, urgent, delta, at_ms)"
@@ -27,8 +44,53 @@ def system_plan(scenario: Scenario, shop: Shop, disks: TillDisks) -> SystemPlan:
         clock_files={till: shop.fleet.dir(till) / "clock" for till in shop.tills},
         disks=disks,
         disk_logs=shop.fleet.disk_logs() if isinstance(shop.fleet, ProcessFleet) else {},
+        databases={side.server: ServerStatements(shop.server_databases[side.server]) for side in shop.sides},
+        promoters={server: _promoter(shop, server) for server in sorted(_promoted(scenario))},
         slow_clerk=SlowClerkPlan(dsn=shop.server_database.dsn, statements=SLOW_CLERK),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatements:
+    """A server's PostgreSQL, each call on a connection of its own."""
+
+    database: Database
+
+    def execute(self, sql: str) -> None:
+        """Run a statement; raises FaultFailed."""
+        try:
+            with self._cursor() as cursor:
+                cursor.execute(sql)
+        except psycopg2.Error as error:
+            raise FaultFailed(f"{self.database.shown}: {str(error).strip()}") from error
+
+    def busy_with(self, function: str) -> bool:
+        """Say whether a statement that calls this function runs there now."""
+        try:
+            with self._cursor() as cursor:
+                cursor.execute(BUSY_SQL, (f"%{function}%",))
+                return bool(cursor.fetchone()[0])
+        except psycopg2.Error:
+            return False
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        with contextlib.closing(psycopg2.connect(self.database.dsn, connect_timeout=2)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                yield cursor
+
+
+def _promoted(scenario: Scenario) -> set[str]:
+    return {target for fault in scenario.faults if fault.kind == PROMOTION_KIND for target in fault.targets}
+
+
+def _promoter(shop: Shop, server: str) -> str:
+    """Add the operator's command as a node, not started."""
+    name = f"{PROMOTER}{server}"
+    step = promotion_step(shop.fleet, server)
+    shop.fleet.add(NodePlan(name=name, argv=step.argv, env=step.env, folders=step.folders))
+    return name
 
 
 def _twin(shop: Shop, till: str) -> str:

@@ -48,7 +48,11 @@ def in_real_time(scenario: Scenario, now: datetime) -> tuple[Scenario, datetime]
             stages=stages,
             faults=tuple(_fault(fault, moved) for fault in scenario.faults),
             flips=tuple(_flip(flip, moved) for flip in scenario.flips),
-            load=replace(scenario.load, duration_s=max(stage.ends_s for stage in stages)),
+            load=replace(
+                scenario.load,
+                duration_s=max(stage.ends_s for stage in stages),
+                shape=tuple((moved(at_s), factor) for at_s, factor in scenario.load.shape),
+            ),
         ),
         begins,
     )

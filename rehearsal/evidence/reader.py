@@ -10,6 +10,7 @@ Checkers, judge and report see a run only through this. Rows are dicts of string
     throughput.csv                   second, ok
     host.csv                         at_ms, cpu_percent, steal_percent, load1, memory_available_mib,
                                      iowait_percent
+    nodes.csv                        at_ms, node, cpu_s, throttled_s, memory_peak_mib  (so far, by the kernel)
     price_lag.csv                    key, till, version, lag_ms  (commit to applied, at most; sampled each second)
     opening/<table>.csv              masters as imported: products, prices, vendors, tax_rates, stock
     tills/<till>/<table>.csv         state, receipts, lines, payments, journal, z, products, prices,
@@ -17,6 +18,9 @@ Checkers, judge and report see a run only through this. Rows are dicts of string
     server/<table>.csv               state, term, receipts, lines, payments, journal, settlement, z,
                                      flags, asides, products, prices, vendors, tax_rates, stock,
                                      goods_receipts, vendor_returns, stock_counts, edits, changes
+    server-old/<table>.csv           the same of a server that was live before, where there was one
+    reigns.csv                       at_ms, server, role, term_n, term_id, written, received, replayed
+    probes.csv                       at_ms, server, ask, term_n, accepted, status, code
     meta.json                        model.Meta
 """
 

@@ -119,8 +119,8 @@ def _whole(scenario: Scenario, root: TableReader) -> None:
         root.wrong("claims", f"a scenario claims something; known: {', '.join(CLAIMS)}")
     if not scenario.stages:
         root.wrong("stages", "at least one [[stages]] is needed")
-    if "failover" in scenario.claims:
-        root.wrong("claims", "failover can't be claimed: this lab stages one server")
+    if "failover" in scenario.claims and not scenario.fleet.preproduction:
+        root.wrong("claims", "failover can't be claimed without preproduction = true in [fleet]")
     if scenario.flips and scenario.catalogue.products < max(flip.products for flip in scenario.flips):
         root.wrong("flips", "a flip changes more products than the catalogue has")
     names = [stage.name for stage in scenario.stages]

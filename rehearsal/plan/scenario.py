@@ -14,18 +14,25 @@ CLAIMS = (
 EDIT_KINDS = (
     "price", "product", "vendor", "tax_rate", "goods_receipt", "vendor_return", "stock_count", "cashier",
 )  # fmt: skip
-STAGE_CHECKS = ("masters", "selling", "offline", "synced")
-STAGE_STEPS = ("manual_sync", "clean")
+SHAPES = ("steady", "ramp", "spike")
+STAGE_CHECKS = ("masters", "selling", "offline", "synced", "sums", "parity", "failed_over", "fenced")
+STAGE_STEPS = ("manual_sync", "clean", "watch_live", "promote", "rebuild_standby")
+PREPRODUCTION_ONLY = frozenset({"parity", "failed_over", "fenced", "watch_live", "promote", "rebuild_standby"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
-    """How many tills, how big, on which database, by which fault engine."""
+    """How many tills, how big, on which database, by which fault engine; whether a standby may take over.
+
+    `patience_s`: how long the operator waits for a silent live server before a promotion.
+    """
 
     tills: tuple[str, ...]
     profile: str
     till_database: str = "sqlite"
     fault_engine: Literal["auto", "toxiproxy", "builtin"] = "auto"
+    preproduction: bool = False
+    patience_s: float = 1.0
     tls: bool = True
 
 
@@ -51,7 +58,11 @@ class CataloguePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """What cashiers do. `rate_per_s` is arrivals per till; shares are of all operations."""
+    """What cashiers do. `rate_per_s` is arrivals per till; shares are of all operations.
+
+    `shape` is (second, factor of the rate) between which the rate goes linearly; empty: it stays. On a `ramp`,
+    customers who still wait at its end go away unserved.
+    """
 
     duration_s: float
     rate_per_s: float = 1.0
@@ -64,6 +75,8 @@ class LoadPlan:
     sale_deadline_ms: int = 10_000
     min_sales: int = 1
     min_sales_in_fault: int = 0
+    kind: str = "steady"
+    shape: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +94,10 @@ class BackOfficePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePlan:
-    """A part of the story: who sells, whether clerks edit, what is done at its start and read at its end."""
+    """A part of the story: who sells, whether clerks edit, what is done at its start and read at its end.
+
+    With `gate`, the next stage begins only when this one has passed.
+    """
 
     name: str
     title: str
@@ -93,6 +109,7 @@ class StagePlan:
     steps: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    gate: bool = False
     real_at: str | None = None
     real_for_s: float | None = None
 

@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol, cast, get_args
 
 from rehearsal.plan.scenario import (
     EDIT_KINDS,
+    PREPRODUCTION_ONLY,
+    SHAPES,
     STAGE_CHECKS,
     STAGE_STEPS,
     BackOfficePlan,
@@ -26,8 +28,10 @@ from rehearsal.plan.table import TableReader, closest
 from rehearsal.plan.threshold import Threshold, ThresholdInvalid, parse_threshold
 
 TILLS_MAX = 99
+RATE_MAX = 1000.0
 Engine = Literal["auto", "toxiproxy", "builtin"]
 NODES = ("server", "backoffice", "postgres")
+PREPRODUCTION_NODES = ("preproduction", "backoffice-preproduction", "postgres-standby")
 _COUNT = re.compile(r"(\d+) tills?")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -53,6 +57,8 @@ def fleet_of(table: TableReader, profiles: Sequence[str]) -> FleetPlan:
         profile=table.text("profile", "site-1g-1.80", choices=profiles),
         till_database=table.text("till_database", "sqlite", choices=("sqlite", "postgresql")),
         fault_engine=cast(Engine, table.text("fault_engine", "auto", choices=get_args(Engine))),
+        preproduction=table.switch("preproduction", False),
+        patience_s=table.seconds("patience", 1.0, low=0.2, high=60),
         tls=table.switch("tls", True),
     )
     table.done()
@@ -61,9 +67,14 @@ def fleet_of(table: TableReader, profiles: Sequence[str]) -> FleetPlan:
 
 def load_of(table: TableReader) -> LoadPlan:
     """Read [load]."""
+    duration_s = table.seconds("duration", low=1)
+    rate_per_s = table.number("rate", 1.0, low=0.01, high=RATE_MAX)
+    kind, shape = _shape_of(table.table("shape"), duration_s, rate_per_s)
     plan = LoadPlan(
-        duration_s=table.seconds("duration", low=1),
-        rate_per_s=table.number("rate", 1.0, low=0.01, high=1000),
+        duration_s=duration_s,
+        rate_per_s=rate_per_s,
+        kind=kind,
+        shape=shape,
         refund_share=table.number("refunds", 0.03, low=0, high=0.5),
         void_share=table.number("voids", 0.02, low=0, high=0.3),
         repeat_ok_share=table.number("repeats", 0.02, low=0, high=1),
@@ -76,6 +87,24 @@ def load_of(table: TableReader) -> LoadPlan:
     )
     table.done()
     return plan
+
+
+def _shape_of(
+    table: TableReader, duration_s: float, rate_per_s: float
+) -> tuple[str, tuple[tuple[float, float], ...]]:
+    """Read load.shape: its kind, and (second, factor of the rate)."""
+    kind = table.text("kind", "steady", choices=SHAPES)
+    points: list[tuple[float, float]] = []
+    if kind != "steady":
+        factor = table.number("to", low=0, high=RATE_MAX) / max(rate_per_s, 0.01)
+        points = [(0.0, 1.0), (duration_s, factor)]
+    if kind == "spike":
+        at_s, for_s = table.seconds("at"), table.seconds("for", low=0.1)
+        points = [(at_s, 1.0), (at_s, factor), (at_s + for_s, factor), (at_s + for_s, 1.0)]
+        if at_s + for_s > duration_s:
+            table.wrong("for", f"the spike ends at {at_s + for_s:g} s, the load already at {duration_s:g} s")
+    table.done()
+    return kind, tuple(points)
 
 
 def sync_of(table: TableReader, fleet: FleetPlan) -> SyncPlan:
@@ -170,9 +199,17 @@ def stage_of(table: TableReader, fleet: FleetPlan, load: LoadPlan) -> StagePlan:
         steps=table.strings("steps", choices=STAGE_STEPS),
         checks=table.strings("checks", choices=STAGE_CHECKS),
         targets=_tills(table, "targets", fleet) if table.has("targets") else (),
+        gate=table.switch("gate", False),
         real_at=real_at or None,
         real_for_s=table.seconds("real_for", low=1) if table.has("real_for") else None,
     )
+    alone = sorted(PREPRODUCTION_ONLY & {*plan.steps, *plan.checks}) if not fleet.preproduction else []
+    if alone:
+        table.wrong(
+            "steps" if alone[0] in plan.steps else "checks", f"{alone[0]} needs preproduction = true in [fleet]"
+        )
+    if plan.gate and not plan.checks:
+        table.wrong("gate", "a gate needs checks, or it would always be open")
     if plan.ends_s > load.duration_s + 1e-9:
         table.wrong("for", f"the stage ends at {plan.ends_s:g} s, the load already at {load.duration_s:g} s")
     table.done()
@@ -228,7 +265,8 @@ def _targets(table: TableReader, fleet: FleetPlan, chooser: random.Random) -> tu
             table.wrong("targets", f"{value!r}: there are {len(fleet.tills)} tills")
             return ()
         return tuple(sorted(chooser.sample(fleet.tills, wanted)))
-    return _known(table, "targets", (*fleet.tills, *NODES))
+    nodes = (*NODES, *PREPRODUCTION_NODES) if fleet.preproduction else NODES
+    return _known(table, "targets", (*fleet.tills, *nodes))
 
 
 def _tills(table: TableReader, key: str, fleet: FleetPlan) -> tuple[str, ...]:

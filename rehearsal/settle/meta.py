@@ -48,6 +48,8 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         claims=_claims(scenario, shop),
         machines=counted,
         versions=versions(),
+        parity=sold.parity,
+        failovers=sold.failovers,
         real={name: float(value) for name, value in _real(scenario) if value},
         expected_z=() if run.interrupted else _expected_z(run, shop, sold),
         pairs=shop.catalogue.pairs,

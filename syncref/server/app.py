@@ -32,7 +32,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
     """Return the application of one worker, on a database that may not answer yet."""
     engine = open_engine(dsn, connections=CONNECTIONS)
     feed = FeedReader(engine)
-    ingest = Ingest(engine, now_ms, standbys=bool(config.peers))
+    ingest = Ingest(engine, now_ms, peers=len(config.peers), rank=config.rank)
 
     def changed() -> None:
         feed.generation += 1
@@ -59,7 +59,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
     watch = None
     if config.peers:
         calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file), ca_file=config.ca_file)
-        watch = Watch(engine, Reign(engine, peers=len(config.peers)), calls)
+        watch = Watch(engine, Reign(engine, peers=len(config.peers), rank=config.rank), calls)
 
     async def start(_: Litestar) -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = 32

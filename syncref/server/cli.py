@@ -41,7 +41,7 @@ def server(config_file: Path) -> None:
     with shared(), database_of(config.database, config.data_dir) as dsn:
         await_provisioned(dsn)
         engine = open_engine(dsn, connections=2)
-        Reign(engine, peers=len(config.peers)).begin()
+        Reign(engine, peers=len(config.peers), rank=config.rank).begin()
         engine.dispose()
         serve(partial(create, config, dsn), listener, workers=config.workers, tls=tls)
 

@@ -28,6 +28,7 @@ from syncref.core.posting import (
     remedy,
     set_aside,
 )
+from syncref.core.terms import next_number
 from syncref.domain.identity import ID_BYTES, Key, Term
 from syncref.logs import event
 from syncref.store import server_ingest as store
@@ -64,13 +65,19 @@ class _Transaction:
 
 
 class Ingest:
-    """One worker's ingest. `clock_ms` tells the server's time; `standbys`: there may be some that make safe."""
+    """One worker's ingest. `clock_ms` tells the server's time; `peers`: how many may make safe as standbys."""
 
-    def __init__(self, engine: Engine, clock_ms: Callable[[], int], *, standbys: bool = False) -> None:
+    def __init__(self, engine: Engine, clock_ms: Callable[[], int], *, peers: int = 0, rank: int = 0) -> None:
         self._engine = engine
-        self._standbys = standbys
+        self._standbys = peers > 0
+        self._ranks = peers + 1
+        self._rank = rank
         self._clock_ms = clock_ms
         self._products: set[str] = set()
+
+    def term_number(self, least: int) -> int:
+        """Return the lowest number from `least` on of a term that this server may open."""
+        return next_number(least - 1, rank=self._rank, ranks=self._ranks)
 
     def forget(self) -> None:
         """Drop what was cached of the database."""
@@ -205,7 +212,7 @@ def greet(ingest: Ingest, engine: Engine, hello: Hello) -> HelloAnswer:
         return ingest.hello(hello)
     except _Restored as restored:
         cluster = hello.term.cluster if hello.term is not None else ""
-        term = Term(cluster=cluster, n=restored.n, id=secrets.token_bytes(ID_BYTES))
+        term = Term(cluster=cluster, n=ingest.term_number(restored.n), id=secrets.token_bytes(ID_BYTES))
         try:
             with engine.begin() as connection:
                 row = read_term(connection, lock=True)
@@ -214,7 +221,7 @@ def greet(ingest: Ingest, engine: Engine, hello: Hello) -> HelloAnswer:
                 persist_term(connection, term, above=restored.n - 1, guarded=row.guarded)
         except SQLAlchemyError as error:
             raise translated(error) from error
-        event(_log, logging.ERROR, "term_raised", till=hello.till, n=restored.n, acked=hello.acked)
+        event(_log, logging.ERROR, "term_raised", till=hello.till, n=term.n, acked=hello.acked)
         return ingest.hello(hello)
 
 

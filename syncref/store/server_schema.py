@@ -156,6 +156,7 @@ feed_floor = Table(  # one row: changes below this position, and tombstones with
     metadata,
     Column("one", Boolean, primary_key=True, server_default=text("true")),
     Column("pos", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),  # none of a removed one was higher
 )
 feed_base = Table(  # what the removed changes had added to each table's digest, modulo 2**64 as signed
     "feed_base",

@@ -46,7 +46,7 @@ def tillproof(*words: str) -> Finished:
 
 def rehearse(reports: Path, *words: str) -> Finished:
     """Run a scenario with its report below `reports`."""
-    done = tillproof("run", *words, "--reports", str(reports))
+    done = tillproof("run", *words, "--fleet", "process", "--reports", str(reports))
     latest = reports / "latest"
     return Finished(code=done.code, output=done.output, folder=latest.resolve() if latest.is_symlink() else None)
 

@@ -196,7 +196,17 @@ def test_a_fault_that_does_nothing_is_inconclusive(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_heals_stops_and_still_reports(tmp_path: Path) -> None:
     """Ctrl-C in the middle of selling: a report that says so, exit code 20, and no process left."""
-    words = [*PROGRAM, "run", "smoke", "--set", "load.duration=120s", "--reports", str(tmp_path)]
+    words = [
+        *PROGRAM,
+        "run",
+        "smoke",
+        "--fleet",
+        "process",
+        "--set",
+        "load.duration=120s",
+        "--reports",
+        str(tmp_path),
+    ]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
         assert run.stdout is not None
         said: list[str] = []

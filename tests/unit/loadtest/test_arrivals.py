@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import islice
 
-from loadtest.arrivals import arrival_times, factor_at
+import pytest
+
+from loadtest.arrivals import arrival_times, factor_at, shape_at
 from loadtest.plan import Window
 
 
@@ -46,3 +48,29 @@ def test_the_last_window_holding_a_moment_decides() -> None:
 def test_an_endless_schedule_never_stops() -> None:
     """Without an end there is always a next customer."""
     assert len(list(islice(arrival_times(seed=1, stream="x", rate_per_s=1000), 5000))) == 5000
+
+
+def test_a_ramp_rises_evenly() -> None:
+    """From 1 to 9 times the rate: 3 of 10 customers come in the first half, whose mean is 3 of a mean of 5."""
+    shape = ((0.0, 1.0), (2000.0, 9.0))
+    times = [at for _, at in arrival_times(seed=4, stream="x", rate_per_s=1, shape=shape, until_s=2000)]
+    assert abs(len(times) - 10_000) < 400
+    assert sum(at < 1000 for at in times) / len(times) == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_spike_jumps_and_falls_back() -> None:
+    """Between its two instants the rate is the spike's, outside of them as ever."""
+    shape = ((10.0, 1.0), (10.0, 6.0), (15.0, 6.0), (15.0, 1.0))
+    assert [shape_at(shape, at) for at in (0, 9.9, 10, 14.9, 15, 99)] == [1, 1, 6, 6, 1, 1]
+    assert shape_at((), 5) == 1.0
+
+
+def test_a_load_without_shape_has_the_arrivals_that_it_always_had() -> None:
+    """A level shape changes nothing of a seed's schedule."""
+    plain = list(arrival_times(seed=1, stream="x", rate_per_s=3, until_s=50))
+    assert list(arrival_times(seed=1, stream="x", rate_per_s=3, until_s=50, shape=((0.0, 1.0),))) == plain
+
+
+def test_a_shape_at_nothing_brings_nobody() -> None:
+    """A rate of zero ends the schedule instead of searching for ever."""
+    assert list(arrival_times(seed=1, stream="x", rate_per_s=3, shape=((0.0, 0.0),))) == []

@@ -54,7 +54,6 @@ def test_wrong_usage_is_2_and_named(words: tuple[str, ...], said: str) -> None:
     [
         (("--set", "load.rate=fast"), "load.rate: 'fast' is not a number"),
         (("--profile", "site-9g"), "fleet.profile: 'site-9g' is not allowed"),
-        (("--fleet", "docker"), "docker"),
         (("--masters", "/nowhere"), "/nowhere: not a folder"),
         (("--real-time",), "has no real_at"),
     ],
@@ -64,6 +63,14 @@ def test_what_can_not_be_run_is_30(tmp_path: Path, words: tuple[str, ...], said:
     code, text = call("run", "smoke", *words, "--reports", str(tmp_path))
     assert code == 30
     assert said in text
+
+
+def test_a_docker_fleet_without_an_engine_is_30(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for containers is told that no engine answers, and gets nothing else instead."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    code, text = call("run", "smoke", "--fleet", "docker", "--reports", str(tmp_path))
+    assert code == 30
+    assert "no Docker Engine answers" in text
 
 
 def test_check_of_something_else_is_30(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The Docker fleet: every node a container, driven by the engine's own API."""

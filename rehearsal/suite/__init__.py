@@ -1,0 +1,1 @@
+"""Performance suites as data: scenarios x profiles x loads, a combined report, and capacities."""

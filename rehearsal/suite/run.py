@@ -1,0 +1,125 @@
+"""Runs a suite: one rehearsal after another, each judged as ever, then what they show together.
+
+Keeps: a run that broke off leaves the others; money that is wrong in any of them makes the whole NO-GO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from chaos.errors import ChaosError
+from rehearsal.conduct import CouldNotRun, conduct
+from rehearsal.evidence.reader import Evidence, EvidenceMissing
+from rehearsal.model import Outcome, RunRecord, Verdict
+from rehearsal.progress import Progress
+from rehearsal.suite.capacity import Capacity, capacity
+from rehearsal.suite.plan import Planned, Suite
+from rehearsal.suite.resources import Span, ran_out
+from rehearsal.suite.windows import WINDOW_S, Stretch, stretches
+
+SATURATED = ("validity", "experience")  # what a ramp to the limit is bound to leave unknown
+Conduct = Callable[[Planned, Progress], RunRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """One run of a suite and what came of it. `record` None: it could not run."""
+
+    planned: Planned
+    outcome: Outcome
+    why: str
+    record: RunRecord | None = None
+    stretches: tuple[Stretch, ...] = ()
+    capacity: Capacity | None = None
+
+
+def run_suite(suite: Suite, progress: Progress, *, conducted: Conduct | None = None) -> tuple[Ran, ...]:
+    """Run everything in order and return what came of it. KeyboardInterrupt ends it after what has run."""
+    conduct_one = conducted or (lambda planned, told: conduct(planned.scenario, planned.options, told))
+    done: list[Ran] = []
+    for number, planned in enumerate(suite.runs, 1):
+        progress.line(f"\n== {number} of {len(suite.runs)}  {title(planned)}")
+        try:
+            record = conduct_one(planned, progress)
+        except (CouldNotRun, ChaosError, OSError) as error:
+            done.append(Ran(planned=planned, outcome=Outcome.INCONCLUSIVE, why=f"could not run: {error}"))
+        else:
+            done.append(judged(planned, record))
+        progress.still()
+        progress.line(f"{done[-1].outcome}: {done[-1].why}")
+        if done[-1].record is not None and done[-1].record.meta.interrupted:
+            break
+    return tuple(done)
+
+
+def title(planned: Planned) -> str:
+    """Return a run's name in the suite."""
+    profile = planned.scenario.fleet.profile
+    return f"{planned.name}: {planned.scenario.name}, {profile}, {planned.load.name}"
+
+
+def judged(planned: Planned, record: RunRecord) -> Ran:
+    """Return a finished run with its stretches, and its capacity if one is asked for."""
+    verdict, why = record.judgement.verdict, record.judgement.why
+    try:
+        parts = stretches(Evidence(record.evidence))
+    except (EvidenceMissing, OSError, ValueError, KeyError) as error:
+        return Ran(planned=planned, outcome=worse(verdict), why=f"{why}; no stretches: {error}", record=record)
+    ran = Ran(planned=planned, outcome=verdict, why=why, record=record, stretches=parts)
+    if planned.capacity is None:
+        return ran
+    found = capacity(parts, planned.capacity.until, of=planned.capacity.of, tills=len(record.meta.fleet.tills))
+    if found is None:
+        return replace(ran, outcome=worse(verdict), why=f"too few receipts to tell a capacity; {why}")
+    found = replace(found, ran_out=_ran_out(record, found))
+    outcome, why = _of_capacity(planned, record, found)
+    return replace(ran, outcome=outcome, why=why, capacity=found)
+
+
+def worse(verdict: Outcome) -> Outcome:
+    """Return INCONCLUSIVE unless it is NO-GO already."""
+    return Outcome.NO_GO if verdict is Outcome.NO_GO else Outcome.INCONCLUSIVE
+
+
+def _of_capacity(planned: Planned, record: RunRecord, found: Capacity) -> tuple[Outcome, str]:
+    """A ramp is meant to reach a limit: what counts is that nothing was convicted, and how far it got."""
+    assert planned.capacity is not None
+    if record.judgement.verdict is Outcome.NO_GO:
+        return Outcome.NO_GO, f"{record.judgement.why}; {found.text}"
+    unknown = [check.name for check in record.judgement.checks if check.verdict is Verdict.UNKNOWN]
+    if [name for name in unknown if name not in SATURATED]:
+        return Outcome.INCONCLUSIVE, f"{record.judgement.why}; {found.text}"
+    reached = found.per_till_s if found.of == "till" else found.per_s
+    if reached >= planned.capacity.at_least:
+        return Outcome.GO, found.text
+    asked = f"{found.text}; {planned.capacity.at_least:g} receipts/s were asked for"
+    saturated = any(text.startswith(("the machine", "the load")) for text in found.ran_out[:1])
+    return (Outcome.INCONCLUSIVE if saturated or found.broke is None else Outcome.NO_GO), asked
+
+
+def _ran_out(record: RunRecord, found: Capacity) -> tuple[str, ...]:
+    load = record.meta.load
+    if found.from_s is None:
+        begin_ms, end_ms = load.ended_ms - round(2000 * WINDOW_S), load.ended_ms
+    else:
+        begin_ms = load.started_ms + round(1000 * found.from_s)
+        end_ms = begin_ms + round(3000 * WINDOW_S)
+    return ran_out(Evidence(record.evidence), record.meta.machines, Span(begin_ms=begin_ms, end_ms=end_ms))
+
+
+def conclude(done: tuple[Ran, ...], planned: int) -> tuple[Outcome, str]:
+    """Return the suite's outcome: the worst of its runs, and which they are."""
+    for outcome in (Outcome.NO_GO, Outcome.INCONCLUSIVE):
+        named = [title(ran.planned) for ran in done if ran.outcome is outcome]
+        if named:
+            return outcome, f"{len(named)} of {planned} runs: {'; '.join(named)}"
+    if len(done) < planned:
+        return Outcome.INCONCLUSIVE, f"interrupted after {len(done)} of {planned} runs"
+    return Outcome.GO, f"all {planned} runs"
+
+
+def relative(record: RunRecord, folder: Path) -> str:
+    """Return a run's folder as seen from the suite's."""
+    return record.folder.resolve().relative_to(folder.resolve()).as_posix()
