@@ -34,6 +34,7 @@ class FleetPlan:
     preproduction: bool = False
     patience_s: float = 1.0
     tls: bool = True
+    line_kb_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

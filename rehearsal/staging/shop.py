@@ -97,6 +97,8 @@ def stage_shop(
     plans = [till_node(fleet, till, fleet.dir(till) / "till.toml", caps=caps) for till in scenario.fleet.tills]
     fleet.stage(*plans)
     _wait_loaded(fleet, scenario.fleet.tills, say)
+    for link in fleet.links() if scenario.fleet.line_kb_s else ():
+        link.client.limit(link.name, scenario.fleet.line_kb_s)
     return Shop(
         fleet=fleet,
         catalogue=catalogue,
