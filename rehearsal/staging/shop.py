@@ -190,6 +190,12 @@ def provision_step(fleet: Fleet, till: str, *, cluster: str = "", clean: tuple[s
     return replace(step, argv=with_database(fleet, till, step.argv))
 
 
+def import_step(fleet: Fleet, server: str, till: str, file: Path) -> Step:
+    """Return the command with which a server takes in what a till exported."""
+    words = ("import-entries", "--config", str(fleet.dir(server) / "server.toml"), str(file))
+    return step_of(fleet, f"import-entries-{till}", (server, till), *words)
+
+
 def _wait_loaded(fleet: Fleet, tills: tuple[str, ...], say: Say) -> None:
     waiting, until = list(tills), time.monotonic() + LOAD_DEADLINE_S
     while waiting:
