@@ -69,6 +69,7 @@ class ProcessFleet:
 
     kind = "process"
     python = sys.executable
+    tills_bring_postgres = False
 
     def __init__(
         self,
