@@ -20,6 +20,7 @@ from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
+from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
@@ -33,7 +34,7 @@ from rehearsal.drive.stages import StageRunner
 from rehearsal.drive.system import system_plan
 from rehearsal.drive.takeover import Takeover
 from rehearsal.drive.watching import Selling, Watch
-from rehearsal.model import FailoverRecord, FaultRecord, StageRecord
+from rehearsal.model import Cleaned, FailoverRecord, FaultRecord, StageRecord
 from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
@@ -63,6 +64,7 @@ class Sold:
     probe: ProbeTill | None = None
     disks: ShopDisks | None = None
     carried_out: tuple[tuple[FaultPlan, FaultRecord], ...] = ()
+    cleaned: tuple[Cleaned, ...] = ()
 
 
 def sell(
@@ -80,12 +82,19 @@ def sell(
         system=system_plan(scenario, shop, disks),
     )
     faults = FaultRunner(scenario, context, say=progress.say, control=watch.control)
+    cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
     reigns = Reigns(witness)
     operator = Operator(shop, reigns, patience_s=scenario.fleet.patience_s, say=progress.say)
     stop = threading.Event()
     takeover = Takeover(shop, witness, reigns=reigns, operator=operator, stop=stop)
     stages = StageRunner(
-        scenario.stages, shop=shop, witness=witness, takeover=takeover, stop=stop, say=progress.say
+        scenario.stages,
+        shop=shop,
+        witness=witness,
+        takeover=takeover,
+        cleaning=cleaning,
+        stop=stop,
+        say=progress.say,
     )
     history = History(parts, CLERK_HISTORY)
     flips = FlipRunner(scenario, shop=shop, history=history, say=progress.say)
@@ -128,12 +137,18 @@ def sell(
         sold.generator_exit = _end_load(shop.fleet, sold)
         history.end()
         operator.stop()
-        sold.reigns, sold.probe = reigns, takeover.probe
-    sold.trouble += flips.trouble
-    sold.failovers, sold.parity = tuple(operator.records), takeover.parity
-    sold.stages, sold.faults = tuple(stages.records), faults.records()
-    sold.disks, sold.carried_out = disks, tuple(faults.carried_out())
+        sold.trouble += flips.trouble
+    cleaning.end()
+    _note(sold, faults=faults, stages=stages, operator=operator, takeover=takeover)
+    sold.disks, sold.cleaned, sold.reigns = disks, tuple(cleaning.done), reigns
     return sold
+
+
+def _note(sold: Sold, *, faults: FaultRunner, stages: StageRunner, operator: Operator, takeover: Takeover) -> None:
+    """Put on record what came of the schedule."""
+    sold.stages, sold.faults = tuple(stages.records), faults.records()
+    sold.carried_out = tuple(faults.carried_out())
+    sold.failovers, sold.parity, sold.probe = tuple(operator.records), takeover.parity, takeover.probe
 
 
 def _look(watch: Watch, progress: Progress, figures: str) -> None:
