@@ -21,10 +21,13 @@ class NoSuchRow(ValueError):
     """A row was asked for that there is none of; the message lists those there are."""
 
 
-def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, reports: Path) -> list[Part]:
-    """Return what is to be proved; `wanted` holds names in capitals, empty: everything. Raises NoSuchRow."""
-    parts = [simulated_part(jobs), judge_part(reports), processes_part(reports)]
-    bundled = bundled_part(reports)
+def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, runs: Path) -> list[Part]:
+    """Return what is to be proved; `wanted` holds names in capitals, empty: everything. Raises NoSuchRow.
+
+    Reports of single runs are kept in `runs`.
+    """
+    parts = [simulated_part(jobs), judge_part(runs), processes_part(runs)]
+    bundled = bundled_part(runs)
     if scenarios or wanted & {row.id.upper() for row in bundled.rows}:
         parts.append(bundled)
     rows = [row for part in parts for row in part.rows]
@@ -34,8 +37,8 @@ def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, reports: Pat
     return [part for part in (part.only(wanted) for part in parts) if part.rows]
 
 
-def prove_all(parts: Sequence[Part], progress: Progress, *, reports: Path, begun: datetime, commit: str) -> int:
-    """Prove, print, write, and return the exit code; what Ctrl-C left out is "not run"."""
+def prove_all(parts: Sequence[Part], progress: Progress, *, folder: Path, begun: datetime, commit: str) -> int:
+    """Prove, print, write into `folder`, and return the exit code; what Ctrl-C left out is "not run"."""
     table = Table(progress)
     table.head()
     rows = [row for part in parts for row in part.rows]
@@ -53,7 +56,7 @@ def prove_all(parts: Sequence[Part], progress: Progress, *, reports: Path, begun
                 table.add(Result(row=row, caught=Caught.NOT_RUN, note=INTERRUPTED))
     progress.still()
     code = exit_code(table.results)
-    folder = write(reports, table.results, begun=begun, commit=commit, code=code)
+    write(folder, table.results, begun=begun, commit=commit, code=code)
     word = {0: "GO", 10: "NO-GO", 20: "INCONCLUSIVE"}.get(code, "could not run")
     progress.line(f"{word}: {summary(table.results)}. Table: {folder / 'prove.txt'}")
     return code

@@ -50,7 +50,7 @@ def test_every_result_is_printed_and_written(tmp_path: Path) -> None:
     """As text and as JSON, with the same verdicts, and reached through latest-proof."""
     out = io.StringIO()
     part = Part(name="some", rows=ROWS, prove=lambda rows: [result(Caught.CAUGHT, row) for row in rows])
-    assert prove_all([part], Progress(out), reports=tmp_path, begun=datetime.now(UTC), commit="abc") == 0
+    assert prove_all([part], Progress(out), folder=tmp_path / "proof", begun=datetime.now(UTC), commit="abc") == 0
     whole = json.loads((tmp_path / "latest-proof" / "prove.json").read_text())
     assert [(row["id"], row["verdict"]) for row in whole["rows"]] == [(row.id, "caught") for row in ROWS]
     assert whole["exit_code"] == 0
@@ -65,7 +65,9 @@ def test_what_was_interrupted_is_not_run(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     part = Part(name="some", rows=ROWS, prove=interrupted)
-    code = prove_all([part], Progress(io.StringIO()), reports=tmp_path, begun=datetime.now(UTC), commit="abc")
+    code = prove_all(
+        [part], Progress(io.StringIO()), folder=tmp_path / "proof", begun=datetime.now(UTC), commit="abc"
+    )
     whole = json.loads((tmp_path / "latest-proof" / "prove.json").read_text())
     assert code == 30
     assert {row["verdict"] for row in whole["rows"]} == {"not run"}
