@@ -10,7 +10,7 @@ from rehearsal.progress import Progress
 from rehearsal.prove.bundled import bundled_part
 from rehearsal.prove.judging import judge_part
 from rehearsal.prove.processes import processes_part
-from rehearsal.prove.row import Caught, Part, Result, exit_code, names_of
+from rehearsal.prove.row import Caught, Part, Result, Row, exit_code, names_of
 from rehearsal.prove.simulated import simulated_part
 from rehearsal.prove.table import Table, summary, write
 
@@ -44,19 +44,31 @@ def prove_all(parts: Sequence[Part], progress: Progress, *, folder: Path, begun:
     rows = [row for part in parts for row in part.rows]
     try:
         for part in parts:
-            table.busy(part.rows[0], len(table.results), len(rows))
-            for result in part.prove(part.rows):
-                table.add(result)
-                if len(table.results) < len(rows):
-                    table.busy(rows[len(table.results)], len(table.results), len(rows))
+            _prove(part, table, rows)
     except KeyboardInterrupt:
-        done = {result.row.id for result in table.results}
-        for row in rows:
-            if row.id not in done:
-                table.add(Result(row=row, caught=Caught.NOT_RUN, note=INTERRUPTED))
+        _leave_out(table, rows, INTERRUPTED)
     progress.still()
     code = exit_code(table.results)
     write(folder, table.results, begun=begun, commit=commit, code=code)
     word = {0: "GO", 10: "NO-GO", 20: "INCONCLUSIVE"}.get(code, "could not run")
     progress.line(f"{word}: {summary(table.results)}. Table: {folder / 'prove.txt'}")
     return code
+
+
+def _prove(part: Part, table: Table, rows: Sequence[Row]) -> None:
+    """Prove a part's rows; where the lab itself breaks, the rest of the part is "not run"."""
+    table.busy(part.rows[0], len(table.results), len(rows))
+    try:
+        for result in part.prove(part.rows):
+            table.add(result)
+            if len(table.results) < len(rows):
+                table.busy(rows[len(table.results)], len(table.results), len(rows))
+    except Exception as error:  # noqa: BLE001 - the outer loop: it reports, and proves the other parts
+        _leave_out(table, part.rows, f"the lab failed: {type(error).__name__}: {error}")
+
+
+def _leave_out(table: Table, rows: Sequence[Row], why: str) -> None:
+    done = {result.row.id for result in table.results}
+    for row in rows:
+        if row.id not in done:
+            table.add(Result(row=row, caught=Caught.NOT_RUN, note=why))
