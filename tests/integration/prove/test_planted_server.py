@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.integration.conftest import new_database
 from tests.integration.till.test_with_server import SECRET, Site
 
 STALLED_S = 4.0
-HELD_S = 4.0
+HELD_S = 4
 
 
 class PlantedSite(Site):
@@ -42,20 +42,25 @@ class PlantedSite(Site):
         words = ("-m", "rehearsal.prove.launcher", self.bug, name, "--config", str(self.folder / "server.toml"))
         with (self.folder / "server.log").open("ab") as log:
             self.processes[name] = subprocess.Popen([sys.executable, *words], stderr=log)
-        self.until(
-            lambda: self.call("GET", "/v1/health", base=self.server_url)[0] == 200, "the start of the server"
-        )
+        self.until(self.serves, "the start of the server")
 
-    def moves(self, what: str) -> bool:
-        """Say whether something comes true within a few seconds: the upload, or a new price."""
+    def serves(self) -> bool:
+        """Say whether the server answers."""
+        return self.call("GET", "/v1/health", base=self.server_url)[0] == 200
+
+    def position(self) -> int:
+        """Return how far the till has the masters."""
+        return int(self.status()["cursor"]["pos"])
+
+    def shows(self, moved: Callable[[], bool]) -> None:
+        """With the bug nothing moves; without it, it does, however slow this machine is."""
+        if not self.bug:
+            self.until(moved, "what the bug would have stopped")
+            return
         until = time.monotonic() + STALLED_S
         while time.monotonic() < until:
-            if what == "upload" and self.status()["backlog"] == 0:
-                return True
-            if what == "price" and self.call("GET", "/v1/prices/P1")[1]["unit_price"] == 555:
-                return True
+            assert not moved()
             time.sleep(0.1)
-        return False
 
 
 @pytest.fixture
@@ -68,11 +73,11 @@ def site(
         made.start("server")
         made.run("provision", "till", "--config", str(tmp_path / "till.toml"))
         made.start("till")
-        made.until(lambda: made.status()["loaded"], "the load")
+        made.until(lambda: bool(made.status()["loaded"]), "the load")
         made.log_in()
         opened = {"op_id": secrets.token_hex(16), "business_date": "2025-03-01", "float_cash": 0}
         assert made.call("POST", "/v1/day/open", opened)[0] == 200
-        made.until(lambda: made.status()["backlog"] == 0, "the first upload")
+        made.until(lambda: bool(made.status()["backlog"] == 0), "the first upload")
         yield made
     finally:
         for process in made.processes.values():
@@ -84,34 +89,34 @@ def site(
 def half_upload(site: PlantedSite) -> Iterator[None]:
     """Send half an upload to the server and leave it at that."""
     token = identity_session(site.server_url, kind="till", name="T01", secret=SECRET).token
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": CONTENT_TYPE, "Content-Length": "1000"}
     with closing(HTTPConnection(site.server_url[7:], timeout=5)) as connection:
         connection.putrequest("POST", "/v1/journal")
-        for name, value in (
-            ("Authorization", f"Bearer {token}"), ("Content-Type", CONTENT_TYPE), ("Content-Length", "1000"),
-        ):  # fmt: skip
+        for name, value in headers.items():
             connection.putheader(name, value)
         connection.endheaders()
         connection.send(bytes(500))
-        time.sleep(0.5)
         yield
 
 
-@pytest.mark.parametrize(("site", "uploads"), [("", True), ("R7", False), ("R10", False)], indirect=["site"])
-def test_a_vanished_client_stops_only_a_server_with_the_bug(site: PlantedSite, uploads: bool) -> None:
+@pytest.mark.parametrize("site", ["", "R7", "R10"], indirect=True)
+def test_a_vanished_client_stops_only_a_server_with_the_bug(site: PlantedSite) -> None:
     """R7 and R10: while half an upload hangs, another till's entries arrive, or never do."""
     with half_upload(site):
+        time.sleep(0.5)  # the half is to be there first, or the bug would have nothing to wait for
         site.sell()
-        assert site.moves("upload") is uploads
+        site.shows(lambda: bool(site.status()["backlog"] == 0))
 
 
-@pytest.mark.parametrize(("site", "arrives"), [("", True), ("R12", False)], indirect=["site"])
-def test_an_idle_clerk_stops_only_a_feed_with_the_bug(site: PlantedSite, arrives: bool) -> None:
-    """R12: after a transaction was open for a while, and is committed, a new price arrives, or never does."""
+@pytest.mark.parametrize("site", ["", "R12"], indirect=True)
+def test_an_idle_clerk_stops_only_a_feed_with_the_bug(site: PlantedSite) -> None:
+    """R12: after a transaction was open for a while, and is committed, the feed goes on, or never does."""
     with closing(psycopg2.connect(plain_dsn(site.dsn))) as clerk, clerk.cursor() as cursor:
         for statement in SLOW_CLERK:
             cursor.execute(statement)
         site.import_masters({"prices": "sku,valid_from_ms,amount\nP1,0,444\n"})
-        time.sleep(HELD_S)
+        cursor.execute("SELECT pg_sleep(%s)", (HELD_S,))
+        before = site.position()
         clerk.commit()
     site.import_masters({"prices": "sku,valid_from_ms,amount\nP1,0,555\n"})
-    assert site.moves("price") is arrives
+    site.shows(lambda: site.position() > before)
