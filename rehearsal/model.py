@@ -269,6 +269,7 @@ class Meta:
     pairs         (sku, sku, sum): prices whose sum every consistent state keeps
     clock_error   till → largest ms by which a fault moved its clock (absent: 0)
     failovers     what the operator promoted, and when
+    operator_started nodes that the operator started again, as often as they are named
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
     stale_bound_s how old the masters of a till that is online may be
@@ -301,6 +302,7 @@ class Meta:
     losses: tuple[Loss, ...] = ()
     clones: tuple[Clone, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
+    operator_started: tuple[str, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
     interrupted: bool = False

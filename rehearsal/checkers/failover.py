@@ -53,7 +53,7 @@ def check(case: Case) -> CheckResult:
     reigns = read_reigns(case)
     now, old = accepted(case, "server"), accepted(case, "server-old")
     _identities(findings, case, reigns)
-    _one_live(findings, reigns)
+    _one_live(findings, reigns, _parted(case))
     _accepted_once(findings, now, old)
     _fenced(findings, case, reigns, old)
     _probes(findings, case)
@@ -108,7 +108,16 @@ def _identities(findings: Findings, case: Case, reigns: list[Reign]) -> None:
             findings.convict("one term number has two identities", term=number, servers=" ".join(known.values()))
 
 
-def _one_live(findings: Findings, reigns: list[Reign]) -> None:
+def _parted(case: Case) -> list[tuple[int, int]]:
+    """Return when the servers could not hear each other."""
+    return [
+        (fault.started_ms, fault.ended_ms)
+        for fault in case.meta.faults
+        if fault.kind == "partition" and fault.started_ms is not None and fault.ended_ms is not None
+    ]
+
+
+def _one_live(findings: Findings, reigns: list[Reign], parted: list[tuple[int, int]]) -> None:
     """In one term one server is live; one that is surpassed stops as soon as it hears of it."""
     live_in: dict[int, str] = {}
     latest: dict[str, Reign] = {}
@@ -129,12 +138,15 @@ def _one_live(findings: Findings, reigns: list[Reign]) -> None:
                 "a server that came back was live in its old term", server=reign.server, term=reign.term_n,
                 higher=higher, at_ms=reign.at_ms,
             )  # fmt: skip
-    for server, until in _overtaken(reigns).items():
+    for server, until in _overtaken(reigns, parted).items():
         findings.convict("an old server stayed live beside the new one", server=server, for_ms=until)
 
 
-def _overtaken(reigns: list[Reign]) -> dict[str, int]:
-    """Return how long each server was live in a term while another was live in a higher one, if too long."""
+def _overtaken(reigns: list[Reign], parted: list[tuple[int, int]]) -> dict[str, int]:
+    """Return how long each server was live in a term while another was live in a higher one, if too long.
+
+    As long as they are parted they can't hear of each other, and it does not count.
+    """
     found: dict[str, int] = {}
     end_ms = reigns[-1].at_ms if reigns else 0
     for place, reign in enumerate(reigns):
@@ -149,8 +161,12 @@ def _overtaken(reigns: list[Reign]) -> dict[str, int]:
             ),
             None,
         )
-        if rival is not None and ended - max(rival, reign.at_ms) > ZOMBIE_MS:
-            found[reign.server] = ended - max(rival, reign.at_ms)
+        if rival is None:
+            continue
+        since = max(rival, reign.at_ms)
+        since = max([since, *(healed for begun, healed in parted if begun <= since < healed)])
+        if ended - since > ZOMBIE_MS:
+            found[reign.server] = ended - since
     return found
 
 

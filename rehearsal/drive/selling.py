@@ -58,6 +58,7 @@ class Sold:
     faults: tuple[FaultRecord, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
     parity: dict[str, str] = field(default_factory=dict)
+    operator_started: tuple[str, ...] = ()
     reigns: Reigns | None = None
     probe: ProbeTill | None = None
     disks: ShopDisks | None = None
@@ -121,6 +122,7 @@ def sell(
         sold.reigns, sold.probe = reigns, takeover.probe
     sold.trouble += flips.trouble
     sold.failovers, sold.parity = tuple(operator.records), takeover.parity
+    sold.operator_started = tuple(takeover.started)
     sold.disks = disks
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     return sold

@@ -50,6 +50,7 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         versions=versions(),
         parity=sold.parity,
         failovers=sold.failovers,
+        operator_started=sold.operator_started,
         real={name: float(value) for name, value in _real(scenario) if value},
         expected_z=() if run.interrupted else tuple((till, run.business_date) for till in shop.tills),
         pairs=shop.catalogue.pairs,
