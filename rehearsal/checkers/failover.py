@@ -55,6 +55,7 @@ def check(case: Case) -> CheckResult:
     _identities(findings, case, reigns)
     _one_live(findings, reigns, _parted(case))
     _accepted_once(findings, now, old)
+    _one_writer(findings, case, now, old)
     _fenced(findings, case, reigns, old)
     _probes(findings, case)
     first = min((reign.term_n for reign in reigns if reign.role == "live"), default=0)
@@ -182,6 +183,18 @@ def _accepted_once(findings: Findings, now: list[Accepted], old: list[Accepted])
             findings.convict(
                 "two servers accepted an entry in one term", till=entry.key[0], seq=entry.key[2], term=entry.term_n
             )
+
+
+def _one_writer(findings: Findings, case: Case, now: list[Accepted], old: list[Accepted]) -> None:
+    """What was accepted in the old server's own term the old server accepted: a copy can't have more of it."""
+    own = {int(row["n"]) for row in case.evidence.rows_if_any("server-old/term.csv")}
+    there = {entry.key for entry in old}
+    for entry in now:
+        if entry.term_n in own and entry.key not in there:
+            findings.convict(
+                "two servers accepted entries in one term: the old one never took this of its own",
+                term=entry.term_n, till=entry.key[0], seq=entry.key[2],
+            )  # fmt: skip
 
 
 def _fenced(findings: Findings, case: Case, reigns: list[Reign], old: list[Accepted]) -> None:

@@ -53,9 +53,10 @@ class Reigns:
             return
         while not self._stop.wait(EVERY_S):
             for server in self._witness.servers():
-                self._look(server)
+                self.look(server)
 
-    def _look(self, server: str) -> None:
+    def look(self, server: str) -> None:
+        """Note what a server's database is, if that has changed."""
         reign = self._witness.reigning(server)
         self.latest[server] = reign
         now = time.time_ns() // 1_000_000

@@ -176,6 +176,11 @@ def _accepted_twice(shop: Shop) -> None:
     shop.files["server-old/journal.csv"][0]["received_ms"] += 5
 
 
+def _copy_took_more(shop: Shop) -> None:
+    """The timeline check is missing: a copy goes on in its original's term."""
+    shop.files["server-old/journal.csv"].pop()
+
+
 def _never_promoted(shop: Shop) -> None:
     shop.meta["failovers"][0]["promoted_ms"] = None
 
@@ -191,6 +196,7 @@ def _never_promoted(shop: Shop) -> None:
         (_two_live, "two servers were live in one term"),
         (_stayed_live, "stayed live beside the new one"),
         (_accepted_twice, "two servers accepted an entry in one term"),
+        (_copy_took_more, "two servers accepted entries in one term"),
         (_never_promoted, "was not promoted"),
     ],
 )
