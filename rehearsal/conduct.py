@@ -138,7 +138,7 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], w
         shop=shop,
         parts=parts,
         witness=witness,
-        settlement=_settlement(run, shop, witness),
+        settlement=_settlement(run, shop, witness, sold),
         alive=tuple(shop.till_databases),
     )
     if sold.disks and sold.disks.losses:
@@ -153,16 +153,17 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], w
     return meta
 
 
-def _settlement(run: Run, shop: Shop, witness: Witness) -> list[dict[str, Any]]:
-    """Return the server's own report of the day, asked for as a clerk."""
+def _settlement(run: Run, shop: Shop, witness: Witness, sold: Sold) -> list[dict[str, Any]]:
+    """Return the server's own report of the run's days, asked for as a clerk."""
     name = next(iter(shop.clerks))
     try:
         session = identity_session(shop.url(witness.live()), kind="clerk", name=name, secret=shop.clerks[name])
-        found = session.get(f"/v1/settlement?date={run.business_date}")
+        dates = dict.fromkeys((run.business_date, *(one.next_date for one in sold.cleaned)))
+        found = [day for date in dates for day in session.get(f"/v1/settlement?date={date}")]
     except (Refused, WitnessUnreadable) as error:
         run.trouble.append(f"the server gave no settlement: {error}")
         return []
-    return list(found)
+    return found
 
 
 def _catalogue(run: Run, fleet: Fleet) -> Catalogue:

@@ -24,7 +24,7 @@ WINDOW_SALES_MIN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A customer at a till: when the operation was meant to start, how long it took, and how and why it ended so."""
+    """A customer at a till: when the operation was meant to start, how long it took, how and why it ended so."""
 
     till: str
     due_ms: int

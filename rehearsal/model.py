@@ -262,6 +262,18 @@ class Clone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """A till that was cleaned between two business dates: its journal left it, and is on the server to `head`."""
+
+    till: str
+    at_ms: int
+    incarnation: str
+    head: int
+    date: str
+    next_date: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
     """evidence/meta.json. Times are ISO 8601 UTC; `digests` is file → SHA-256 of its stored bytes.
 
@@ -272,6 +284,7 @@ class Meta:
     operator_started nodes that the operator started again, as often as they are named
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
+    cleaned       tills that were cleaned on the way
     stale_bound_s how old the masters of a till that is online may be
     """
 
@@ -301,6 +314,7 @@ class Meta:
     clock_error: dict[str, int] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
     clones: tuple[Clone, ...] = ()
+    cleaned: tuple[Cleaned, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
     operator_started: tuple[str, ...] = ()
     stale_bound_s: float = 30.0

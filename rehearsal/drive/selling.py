@@ -20,6 +20,7 @@ from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
+from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
@@ -32,7 +33,7 @@ from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.stages import StageRunner
 from rehearsal.drive.system import system_plan
 from rehearsal.drive.takeover import Takeover
-from rehearsal.model import FailoverRecord, FaultRecord, StageRecord
+from rehearsal.model import Cleaned, FailoverRecord, FaultRecord, StageRecord
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
@@ -62,6 +63,7 @@ class Sold:
     reigns: Reigns | None = None
     probe: ProbeTill | None = None
     disks: ShopDisks | None = None
+    cleaned: tuple[Cleaned, ...] = ()
 
 
 def sell(
@@ -79,12 +81,19 @@ def sell(
         system=system_plan(scenario, shop, disks),
     )
     faults = FaultRunner(scenario, context, say=progress.say)
+    cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
     reigns = Reigns(witness)
     operator = Operator(shop, reigns, patience_s=scenario.fleet.patience_s, say=progress.say)
     stop = threading.Event()
     takeover = Takeover(shop, witness, reigns=reigns, operator=operator, stop=stop)
     stages = StageRunner(
-        scenario.stages, shop=shop, witness=witness, takeover=takeover, stop=stop, say=progress.say
+        scenario.stages,
+        shop=shop,
+        witness=witness,
+        takeover=takeover,
+        cleaning=cleaning,
+        stop=stop,
+        say=progress.say,
     )
     history = History(parts, CLERK_HISTORY)
     flips = FlipRunner(scenario, shop=shop, history=history, say=progress.say)
@@ -122,8 +131,13 @@ def sell(
         sold.reigns, sold.probe = reigns, takeover.probe
     sold.trouble += flips.trouble
     sold.failovers, sold.parity = tuple(operator.records), takeover.parity
+<<<<<<< HEAD
     sold.operator_started = tuple(takeover.started)
     sold.disks = disks
+=======
+    cleaning.end()
+    sold.disks, sold.cleaned = disks, tuple(cleaning.done)
+>>>>>>> main
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     return sold
 

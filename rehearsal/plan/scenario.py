@@ -16,7 +16,7 @@ EDIT_KINDS = (
 )  # fmt: skip
 SHAPES = ("steady", "ramp", "spike")
 STAGE_CHECKS = ("masters", "selling", "offline", "synced", "sums", "parity", "failed_over", "fenced")
-STAGE_STEPS = ("manual_sync", "watch_live", "promote", "rebuild_standby")
+STAGE_STEPS = ("manual_sync", "clean", "watch_live", "promote", "rebuild_standby")
 PREPRODUCTION_ONLY = frozenset({"parity", "failed_over", "fenced", "watch_live", "promote", "rebuild_standby"})
 
 
@@ -34,6 +34,7 @@ class FleetPlan:
     preproduction: bool = False
     patience_s: float = 1.0
     tls: bool = True
+    line_kb_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

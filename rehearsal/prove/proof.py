@@ -7,6 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from rehearsal.progress import Progress
+from rehearsal.prove.bundled import bundled_part
+from rehearsal.prove.judging import judge_part
+from rehearsal.prove.processes import processes_part
 from rehearsal.prove.row import Caught, Part, Result, exit_code, names_of
 from rehearsal.prove.simulated import simulated_part
 from rehearsal.prove.table import Table, summary, write
@@ -20,8 +23,10 @@ class NoSuchRow(ValueError):
 
 def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, reports: Path) -> list[Part]:
     """Return what is to be proved; `wanted` holds names in capitals, empty: everything. Raises NoSuchRow."""
-    del scenarios, reports
-    parts = [simulated_part(jobs)]
+    parts = [simulated_part(jobs), judge_part(reports), processes_part(reports)]
+    bundled = bundled_part(reports)
+    if scenarios or wanted & {row.id.upper() for row in bundled.rows}:
+        parts.append(bundled)
     rows = [row for part in parts for row in part.rows]
     unknown = sorted(wanted.difference(*map(names_of, rows)))
     if unknown:

@@ -58,7 +58,7 @@ def _cells(cells: Sequence[str]) -> str:
 def summary(results: Sequence[Result]) -> str:
     """Return the outcome in one line."""
     counted = Counter(result.caught for result in results)
-    caught = counted.pop(Caught.CAUGHT, 0)
+    caught = counted.pop(Caught.CAUGHT, 0) + counted.pop(Caught.GO, 0)
     rest = [f"{number} {kind}: {_ids(results, kind)}" for kind, number in counted.items()]
     return "; ".join([f"{caught} of {len(results)} as they must be", *rest])
 

@@ -34,7 +34,7 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
             rate_per_s=load.rate_per_s * len(shop.tills),
             edits_per_s=scenario.backoffice.rate_per_s,
             products=shop.catalogue.products,
-            business_dates=(run.business_date,),
+            business_dates=(run.business_date, *sorted({one.next_date for one in sold.cleaned})),
             min_sales=load.min_sales,
             min_sales_in_fault=load.min_sales_in_fault,
             sale_deadline_ms=load.sale_deadline_ms,
@@ -52,16 +52,23 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         failovers=sold.failovers,
         operator_started=sold.operator_started,
         real={name: float(value) for name, value in _real(scenario) if value},
-        expected_z=() if run.interrupted else tuple((till, run.business_date) for till in shop.tills),
+        expected_z=() if run.interrupted else _expected_z(run, shop, sold),
         pairs=shop.catalogue.pairs,
         clock_error=_clock_error(scenario),
         losses=tuple(sold.disks.losses) if sold.disks else (),
+        cleaned=sold.cleaned,
         clones=tuple(sold.disks.clones) if sold.disks else (),
         stale_bound_s=scenario.stale_bound_s,
         currency=scenario.currency,
         interrupted=run.interrupted,
         trouble=tuple(run.trouble),
     )
+
+
+def _expected_z(run: Run, shop: Shop, sold: Sold) -> tuple[tuple[str, str], ...]:
+    """Return the dates that must be closed: a cleaned till's before its cleaning, and its next."""
+    later = [(one.till, one.next_date) for one in sold.cleaned]
+    return (*((till, run.business_date) for till in shop.tills), *later)
 
 
 def _claims(scenario: Scenario, shop: Shop) -> tuple[str, ...]:
