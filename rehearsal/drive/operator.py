@@ -64,6 +64,11 @@ class Operator:
             return next(side for side in sides if side.server == self.records[-1].to_server)
         return sides[0]
 
+    @property
+    def done(self) -> tuple[FailoverRecord, ...]:
+        """What was promoted so far."""
+        return tuple(self.records)
+
     def promote_by_hand(self) -> tuple[bool, str]:
         """Promote the standby as the runbook has it, with the command line; return whether, and what it said."""
         with self._lock:

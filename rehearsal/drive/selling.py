@@ -123,21 +123,16 @@ def sell(
         progress.still()
         stages.stop()
         flips.stop()
-        sold.trouble += [stages.shut] if stages.shut else []
+        sold.trouble += [stages.shut] * bool(stages.shut)
         sold.trouble += [f"{name} did not come to an end" for name in faults.heal()]
         sold.generator_exit = _end_load(shop.fleet, sold)
         history.end()
         operator.stop()
         sold.reigns, sold.probe = reigns, takeover.probe
     sold.trouble += flips.trouble
-    sold.failovers, sold.parity = tuple(operator.records), takeover.parity
-<<<<<<< HEAD
-    sold.operator_started = tuple(takeover.started)
-    sold.disks = disks
-=======
     cleaning.end()
+    sold.failovers, sold.parity, sold.operator_started = operator.done, takeover.parity, tuple(takeover.started)
     sold.disks, sold.cleaned = disks, tuple(cleaning.done)
->>>>>>> main
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     return sold
 
