@@ -25,6 +25,7 @@ LOOK_TIMEOUT_S = 0.5
 ASK_TIMEOUT_S = 30.0
 FENCE_TIMEOUT_S = 0.5
 AGAIN_S = 0.5
+SEEN_S = 5.0  # until a promotion shows in the servers' databases
 
 Say = Callable[[str], None]
 
@@ -119,6 +120,9 @@ class Operator:
                 return
             self._note(record, promoted_ms=_now())
             self._say(f"operator: {new.server} is {answer.get('role')} in term {answer.get('term_n')}")
+        until = time.monotonic() + SEEN_S
+        while self._reigns.role(new.server) != "live" and time.monotonic() < until:
+            self._stop.wait(LOOK_EVERY_S)
 
     def _fence(self, old: Side) -> None:
         """Ask the old server to take nothing more; a dead one is fenced when it comes back."""
