@@ -95,7 +95,8 @@ def safe_seq(cursor: Any, key: Key, *, term_n: int) -> int:
 def await_replayed(engine: Engine, *, wait_s: float = REPLAY_WAIT_S) -> bool:
     """Return whether a standby has replayed all that was committed up to now; True when there are no peers.
 
-    Waits for at most `wait_s`, and hardly at all while no standby streams. Needs a database role that sees pg_stat_replication (pg_monitor).
+    Waits for at most `wait_s`, and hardly at all while no standby streams. Needs a database role that sees
+    pg_stat_replication (pg_monitor).
     """
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
