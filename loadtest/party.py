@@ -76,6 +76,10 @@ class Party:
             self._seats = SeatBook(plan)
             self._book = LatencyBook()
             self._leaving = False
+        if self._is_master and planned_file() is not None:
+            self._runner.send_message(
+                PLAN, packed(plan)
+            )  # before Locust tells them to start; who has it, ignores it
         if not self._is_master:
             index = getattr(self._runner, "worker_index", 0) if self._is_worker else 0
             if index < 0:
@@ -133,7 +137,6 @@ class Party:
             self._runner.register_message(CLAIM, self._on_claim)
             self._runner.register_message(LEAVE, self._on_leave)
             events.worker_report.add_listener(self._on_worker_report)
-            events.worker_connect.add_listener(self._on_worker_connect)
         elif self._is_worker:
             self._runner.register_message(SEAT, self._on_seat)
             self._runner.register_message(PLAN, self._on_plan)
@@ -181,11 +184,6 @@ class Party:
                 append(Path(self.plan.out_dir), pieces)
             except ValueError as error:
                 logger.warning("worker %s: %s", client_id, error)
-
-    def _on_worker_connect(self, client_id: str) -> None:
-        """Send the plan to a worker; one that has the file itself takes no notice."""
-        if planned_file() is not None:
-            self._runner.send_message(PLAN, packed(self.plan or self.prepare()), client_id)
 
     def _on_plan(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment
