@@ -7,7 +7,23 @@ table is locked, nobody counted). None is never evidence.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLog:
+    """A server's database at one instant: its role and term, and how far its log is, in bytes.
+
+    `written` is None on a standby; `received` and `replayed` are None on a primary.
+    """
+
+    role: str
+    term_n: int
+    written: int | None = None
+    received: int | None = None
+    replayed: int | None = None
+    paused: bool = False
 
 
 class Witness(Protocol):
@@ -31,6 +47,10 @@ class Witness(Protocol):
 
     def till_last_sale_ms(self, till: str) -> int | None:
         """Return the time that the till's clock gave its latest receipt, epoch ms."""
+        ...
+
+    def log_of(self, server: str) -> ServerLog | None:
+        """Return what a server's database is and how far its log is."""
         ...
 
     def refusals(self, till: str, code: str) -> int | None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
+import gevent
+
 from loadtest.edits import Desk, Edit, draw_edit
 from loadtest.history import now_ms
 from loadtest.load_run import LoadRun
-from loadtest.operations import Http, Login, Operation, Performer, operation_id
+from loadtest.offices import Offices
+from loadtest.operations import Completion, Http, Operation, operation_id, repeat_delay_s
 from loadtest.plan import Seat
 from loadtest.seat_work import SeatWork
 
 BACK_OFFICE = "backoffice"
+SECURE_TRIES = 5
 
 
 class Clerk:
@@ -19,18 +25,16 @@ class Clerk:
         self._run = run
         self._plan = run.plan
         person = run.plan.clerks[seat.place % len(run.plan.clerks)]
-        self._url = person.url.rstrip("/")
         self._stream = f"clerk|{seat.index}"
         self._desk = Desk()
-        login = Login(
-            http,
-            url=f"{self._url}/v1/token",
+        self._performer = Offices(
+            http=http,
+            urls=(person.url, *person.spare_urls),
             credential={"kind": "clerk", "name": person.name, "secret": person.secret},
-        )
-        self._performer = Performer(
-            http=http, login=login, history=run.history("clerk"), samples=run.samples,
+            history=run.history("clerk"),
+            samples=run.samples,
             deadline_ms=run.plan.sale_deadline_ms,
-        )  # fmt: skip
+        )
         self._work = SeatWork(
             run,
             self._performer,
@@ -56,7 +60,7 @@ class Clerk:
             desk=self._desk, now_ms=now_ms(), repeat_share=plan.mix.repeat_ok, factors=plan.edits,
         )  # fmt: skip
         operation = Operation(
-            f=edit.f, op_id=op_id, till=BACK_OFFICE, url=f"{self._url}/v1/{edit.path}", body=edit.doc,
+            f=edit.f, op_id=op_id, till=BACK_OFFICE, url=f"{self._performer.url}/v1/{edit.path}", body=edit.doc,
             asked={"doc": edit.doc},
         )  # fmt: skip
         completion = self._performer.perform(operation, due_s=due_s)
@@ -64,8 +68,23 @@ class Clerk:
             self._desk.remember(edit)
             if edit.repeat:
                 self._work.afterwards(self._work.repeat, operation, edit.repeat_after_ms)
-        elif completion.outcome.type == "info":
+            if at_risk(completion):
+                self._work.afterwards(self._secure, operation)
+        elif operation.unknown:
             self._work.afterwards(self._ask_again, operation, edit)
 
     def _ask_again(self, operation: Operation, edit: Edit) -> None:
         self._work.ask_until_answered(operation, lambda _: self._desk.remember(edit))
+
+    def _secure(self, operation: Operation) -> None:
+        """Ask again for a document that only one server has yet, until another has it too, a few times."""
+        for tries in range(1, SECURE_TRIES + 1):
+            gevent.sleep(repeat_delay_s(tries))
+            completion = self._performer.perform(operation, due_s=time.monotonic())
+            if completion.outcome.type == "ok" and not at_risk(completion):
+                return
+
+
+def at_risk(completion: Completion) -> bool:
+    """Return whether a document is kept by one server only: a failover now would lose it."""
+    return completion.answer.get("status") == "at_risk"

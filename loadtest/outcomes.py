@@ -17,7 +17,7 @@ OutcomeType = Literal["ok", "fail", "info"]
 REFUSED = "refused"
 NO_SESSION = "no_session"
 NOT_ABOUT_THE_OPERATION = frozenset(
-    {REFUSED, NO_SESSION, "unauthorized", "too_many_attempts", "busy", "disk_full"}
+    {REFUSED, NO_SESSION, "unauthorized", "too_many_attempts", "busy", "not_live", "disk_full"}
 )
 
 

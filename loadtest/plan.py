@@ -36,12 +36,13 @@ class TillPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClerkPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A back-office clerk: credential, back office, documents per second."""
+    """A back-office clerk: credential, back office, documents per second; where to go when that takes nothing."""
 
     name: str
     secret: str
     url: str
     rate_per_s: float
+    spare_urls: tuple[str, ...] = ()
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,7 +155,8 @@ def _named_faults(plan: Plan) -> list[str]:
             faults.append(f"tills[{i}].cashiers: till {till.name} has none")
         faults += _url_faults(f"tills[{i}].url", till.url)
     for i, clerk in enumerate(plan.clerks):
-        faults += _url_faults(f"clerks[{i}].url", clerk.url)
+        for url in (clerk.url, *clerk.spare_urls):
+            faults += _url_faults(f"clerks[{i}].url", url)
     return faults
 
 

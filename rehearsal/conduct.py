@@ -21,14 +21,18 @@ from rehearsal import options as naming
 from rehearsal.announce import announce
 from rehearsal.catalogue import Catalogue, build_catalogue
 from rehearsal.drive.disks import ENTRY_COLUMNS
+from rehearsal.drive.recording import AS_RUN, record_scenario
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.selling import START_S, Sold, sell
 from rehearsal.drive.till_api import Refused, identity_session
 from rehearsal.drive.timeline import in_real_time
+from rehearsal.drive.watching import Watch
+from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import seal, write_rows
 from rehearsal.judge import judge
 from rehearsal.model import Meta, RunRecord
-from rehearsal.options import Options
+from rehearsal.options import Options, overrides_of, scenario_path
+from rehearsal.plan.loader import ScenarioInvalid
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
 from rehearsal.report.write import write_report
@@ -37,7 +41,8 @@ from rehearsal.settle.meta import meta_of
 from rehearsal.settle.record import generator_late_p99_ms, machines, write_evidence
 from rehearsal.settle.settling import settle
 from rehearsal.staging.fleets import open_fleet
-from rehearsal.staging.shop import MASTERS, Shop, stage_shop
+from rehearsal.staging.servers import MASTERS
+from rehearsal.staging.shop import Shop, stage_shop
 from rehearsal.witness import Witness
 
 Rewrite = Callable[[NodePlan], NodePlan]
@@ -53,10 +58,12 @@ def conduct(
     progress: Progress,
     *,
     rewrite: Rewrite | None = None,
+    watch: Watch | None = None,
 ) -> RunRecord:
     """Run a scenario and return its record, written to the report folder; raises CouldNotRun.
 
     `rewrite` may change how nodes are started: only the proof of the judge, which plants bugs, gives one.
+    `watch` is told how it goes, and may interfere: the live page.
     """
     begun = datetime.now(UTC)
     begins = None
@@ -65,9 +72,10 @@ def conduct(
     folder = options.reports.resolve() / naming.run_id(scenario.name, scenario.seed, begun)
     run = Run(
         scenario=scenario, options=options, folder=folder, progress=progress, begun=begun, commit=naming.commit(),
-        begins=begins, business_date=datetime.now().astimezone().date().isoformat(),
+        begins=begins, business_date=datetime.now().astimezone().date().isoformat(), watch=watch or Watch(),
     )  # fmt: skip
     folder.mkdir(parents=True)
+    run.watch.begun(scenario, folder)
     with _terminated_as_interrupt():
         try:
             fleet, why = open_fleet(options.fleet, scenario, folder, rewrite=rewrite)
@@ -75,7 +83,10 @@ def conduct(
             raise CouldNotRun(str(error)) from error
         with fleet:
             meta = _with_fleet(run, fleet, why)
-    return report(folder, meta, progress)
+    run.watch.phase("judging")
+    record = report(folder, meta, progress)
+    run.watch.judged(record)
+    return record
 
 
 def report(folder: Path, meta: Meta, progress: Progress) -> RunRecord:
@@ -102,55 +113,83 @@ def _with_fleet(run: Run, fleet: Fleet, why: str) -> Meta:
         raise CouldNotRun(str(error) or "interrupted while the shop was being staged") from error
     finally:
         progress.still()
-    witness = Witness(shop.till_databases, shop.server_database)
+    witness = Witness(shop.till_databases, shop.server_databases)
     samplers: list[Samplers] = []
     parts = run.folder / "load"
     parts.mkdir()
     try:
         sold = sell(
             scenario, shop, witness, samplers, parts=parts, business_date=run.business_date, progress=progress,
-            begins_in_s=_begins_in_s(run), workers=run.options.locust,
+            begins_in_s=_begins_in_s(run), workers=run.options.locust, watch=run.watch,
         )  # fmt: skip
         run.trouble += sold.trouble
         run.interrupted = sold.interrupted
+        _record(run, sold)
+        run.watch.phase("settling")
         settle(run, shop, witness, parts, sold)
-        return _put_on_record(run, shop, sold, parts, samplers)
+        return _put_on_record(run, shop, sold, samplers, witness)
     finally:
         for sampler in samplers:
             sampler.stop()
         witness.close()
 
 
-def _put_on_record(run: Run, shop: Shop, sold: Sold, parts: Path, samplers: list[Samplers]) -> Meta:
+def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], witness: Witness) -> Meta:
     """Write the evidence and return what goes to meta.json."""
     run.progress.say("reading the witnesses")
-    evidence = run.folder / "evidence"
+    evidence, parts = run.folder / "evidence", run.folder / "load"
     late_ms = generator_late_p99_ms(parts)
     for sampler in samplers:
         sampler.stop()
+    if sold.reigns is not None:
+        sold.reigns.stop()
     counted = machines(shop.fleet)
     run.trouble += write_evidence(
-        evidence, shop=shop, parts=parts, settlement=_settlement(run, shop), alive=tuple(shop.till_databases)
+        evidence,
+        shop=shop,
+        parts=parts,
+        witness=witness,
+        settlement=_settlement(run, shop, witness, sold),
+        alive=tuple(shop.till_databases),
     )
     if sold.disks and sold.disks.losses:
         write_rows(evidence / "losses", "entries", ENTRY_COLUMNS, sold.disks.lost_entries)
     for sampler in samplers:
         sampler.write(evidence)
+    if sold.reigns is not None and sold.probe is not None:
+        sold.reigns.write(evidence)
+        sold.probe.write(evidence)
     meta = meta_of(run, shop, sold, counted=counted, late_p99_ms=late_ms)
     run.progress.say("stopping the shop")
     return meta
 
 
-def _settlement(run: Run, shop: Shop) -> list[dict[str, Any]]:
-    """Return the server's own report of the day, asked for as a clerk."""
+def _record(run: Run, sold: Sold) -> None:
+    """When something was done by hand, write the run as the scenario that it became; `--record` names a copy."""
+    options, scenario = run.options, run.scenario
+    files = [run.folder / AS_RUN] if run.watch.control.done() else []
+    files += [options.record] if options.record is not None else []
+    for file in files:
+        try:
+            record_scenario(
+                file, path=scenario_path(options.scenario), overrides=overrides_of(options), scenario=scenario,
+                carried_out=sold.carried_out, interventions=run.watch.control.done(), started_ms=sold.started_ms,
+            )  # fmt: skip
+        except (OSError, ValueError, ScenarioInvalid) as error:
+            run.trouble.append(f"{file.name} could not be recorded: {error}")
+
+
+def _settlement(run: Run, shop: Shop, witness: Witness, sold: Sold) -> list[dict[str, Any]]:
+    """Return the server's own report of the run's days, asked for as a clerk."""
     name = next(iter(shop.clerks))
     try:
-        session = identity_session(shop.url("server"), kind="clerk", name=name, secret=shop.clerks[name])
-        found = session.get(f"/v1/settlement?date={run.business_date}")
-    except Refused as error:
+        session = identity_session(shop.url(witness.live()), kind="clerk", name=name, secret=shop.clerks[name])
+        dates = dict.fromkeys((run.business_date, *(one.next_date for one in sold.cleaned)))
+        found = [day for date in dates for day in session.get(f"/v1/settlement?date={date}")]
+    except (Refused, WitnessUnreadable) as error:
         run.trouble.append(f"the server gave no settlement: {error}")
         return []
-    return list(found)
+    return found
 
 
 def _catalogue(run: Run, fleet: Fleet) -> Catalogue:

@@ -20,6 +20,7 @@ from rehearsal.checkers import (
     drain,
     edits,
     experience,
+    failover,
     masters,
     money,
     prices,
@@ -52,6 +53,7 @@ CHECKERS: dict[str, Checker] = {
         chain,
         drain,
         experience,
+        failover,
         validity,
     )
 }

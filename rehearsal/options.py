@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rehearsal.plan.loader import Overrides
+
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = Path(__file__).resolve().parent / "scenarios"
 
@@ -55,6 +57,7 @@ class Options:
     real_time: bool = False
     reports: Path = Path("reports")
     locust: LocustWorkers = ALONE
+    record: Path | None = None
 
     def reproduce(self, seed: int) -> str:
         """Return the command that runs the same again."""
@@ -69,6 +72,11 @@ class Options:
         words += ["--locust-remote", str(self.locust.remote)] if self.locust.remote else []
         words += ["--locust-bind", self.locust.bind] if self.locust.bind != ALONE.bind else []
         return shlex.join(words)
+
+
+def overrides_of(options: Options) -> Overrides:
+    """Return what the command line changes in the scenario's file."""
+    return Overrides(tills=options.tills, seed=options.seed, profile=options.profile, values=options.values)
 
 
 def scenario_path(name: str) -> Path | None:

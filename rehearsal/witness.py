@@ -8,17 +8,21 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import connection as PgConnection  # noqa: N812 - a class under a lower-case name
 
 from rehearsal.evidence.databases import Database, WitnessUnreadable
+from rehearsal.lines import PgLine
 
 READ_TIMEOUT_S = 2.0
-PG_OPTIONS = "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000"
+PG_TIMEOUT_S = 6.0
+ROLE_TIMEOUT_S = 0.7
+CHOSEN_FOR_S = 0.3
+SHUNNED_FOR_S = 2.0
 
 _TILL_SQL = (
     "SELECT incarnation, head_seq, acked, cursor_n, cursor_pos, stock_seq, contact_ms, masters_ms, overlay,"
@@ -54,14 +58,114 @@ class ServerMark:
     last_change: int
 
 
-class Witness:
-    """Reads the databases of tills and server; safe to use from several threads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reigning:
+    """What a server's database says of who is live. `confirmed`: nobody's word is missing.
 
-    def __init__(self, tills: Mapping[str, Database], server: Database) -> None:
+    The log positions are bytes; `written` is None on a standby, `received` and `replayed` on a primary.
+    """
+
+    term_n: int
+    term_id: str
+    timeline_ok: bool
+    recovering: bool
+    fenced_by: int | None
+    confirmed: bool
+    written: int | None
+    received: int | None
+    replayed: int | None
+    replay_paused: bool = False
+
+    @property
+    def role(self) -> str:
+        """The server's role, as its database decides it."""
+        if self.recovering:
+            return "standby"
+        if self.fenced_by is not None:
+            return "fenced"
+        if not self.timeline_ok:
+            return "promoting"
+        return "live" if self.confirmed else "starting"
+
+
+_REIGN_SQL = """
+SELECT n, encode(id, 'hex'), pg_is_in_recovery(), fenced_by,
+  guard IS NULL OR guard = pg_postmaster_start_time(),
+  CASE WHEN pg_is_in_recovery() THEN true ELSE
+    timeline = ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END,
+  CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn() - '0/0'::pg_lsn END::bigint,
+  (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END - '0/0'::pg_lsn)::bigint,
+  (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END - '0/0'::pg_lsn)::bigint,
+  CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END
+FROM term
+"""
+
+
+class Witness:
+    """Reads the databases of tills and servers; safe to use from several threads.
+
+    "The server" is the primary of the highest term, whichever of `servers` (by node) that is at the moment.
+    """
+
+    def __init__(self, tills: Mapping[str, Database], servers: Mapping[str, Database]) -> None:
         self._tills = dict(tills)
-        self._server = server
-        self._held: dict[str, PgConnection] = {}
+        self._servers = dict(servers)
+        self._lines: dict[str, PgLine] = {}
         self._lock = threading.Lock()
+        self._chosen: tuple[str, float] = ("", 0.0)
+        self._shunned: dict[str, float] = {}
+
+    def live(self) -> str:
+        """Return the node of the server whose database is the primary of the highest term.
+
+        Raises WitnessUnreadable when none can be read.
+        """
+        if len(self._servers) == 1:
+            return next(iter(self._servers))
+        chosen, until = self._chosen
+        if time.monotonic() < until:
+            return chosen
+        reigns = {server: self.reigning(server) for server in self._servers}
+        primaries = {
+            server: reign.term_n for server, reign in reigns.items() if reign is not None and not reign.recovering
+        }
+        if not primaries:
+            raise WitnessUnreadable(f"no primary among {', '.join(self._servers)} answers")
+        best = max(primaries, key=lambda server: primaries[server])
+        self._chosen = best, time.monotonic() + CHOSEN_FOR_S
+        return best
+
+    def servers(self) -> tuple[str, ...]:
+        """Return all servers' nodes."""
+        return tuple(self._servers)
+
+    def database(self, server: str) -> Database:
+        """Return a server's database."""
+        return self._servers[server]
+
+    def reigning(self, server: str) -> Reigning | None:
+        """Return what a server's database says of who is live; None when it does not answer."""
+        if time.monotonic() < self._shunned.get(server, 0.0):
+            return None
+        begun = time.monotonic()
+        try:
+            row = self._line(self._servers[server]).rows(_REIGN_SQL, within_s=ROLE_TIMEOUT_S)[0]
+        except (psycopg2.Error, IndexError):
+            if time.monotonic() - begun > ROLE_TIMEOUT_S / 2:  # it stands still: don't wait for it every time
+                self._shunned[server] = time.monotonic() + SHUNNED_FOR_S
+            return None
+        return Reigning(
+            term_n=row[0],
+            term_id=row[1],
+            recovering=row[2],
+            fenced_by=row[3],
+            confirmed=row[4],
+            timeline_ok=row[5],
+            written=row[6],
+            received=row[7],
+            replayed=row[8],
+            replay_paused=row[9],
+        )
 
     def add(self, name: str, database: Database) -> None:
         """Take in a till that came later."""
@@ -87,9 +191,10 @@ class Witness:
 
     def server(self) -> ServerMark:
         """Return the server's mark; raises WitnessUnreadable."""
-        durable = self._query(self._server, "SELECT till, incarnation, seq FROM journal")
-        folded = self._query(self._server, "SELECT till, incarnation, seq FROM stock_fold")
-        rest = self._query(self._server, "SELECT (SELECT n FROM term), (SELECT coalesce(max(xid), 0) FROM change)")
+        server = self._servers[self.live()]
+        durable = self._query(server, "SELECT till, incarnation, seq FROM journal")
+        folded = self._query(server, "SELECT till, incarnation, seq FROM stock_fold")
+        rest = self._query(server, "SELECT (SELECT n FROM term), (SELECT coalesce(max(xid), 0) FROM change)")
         return ServerMark(
             durable={(till, bytes(incarnation).hex()): seq for till, incarnation, seq in durable},
             folded={(till, bytes(incarnation).hex()): seq for till, incarnation, seq in folded},
@@ -113,13 +218,13 @@ class Witness:
     def oldest_change_ms(self, position: int) -> int | None:
         """Return when the oldest change was made that a cursor at `position` does not cover; None: none."""
         sql = f"SELECT min(at_ms) FROM change WHERE xid >= {int(position)}"  # noqa: S608 - a whole number
-        found = self._query(self._server, sql)[0][0]
+        found = self.server_rows(sql)[0][0]
         return None if found is None else int(found)
 
     def prices_changed(self, since: int, before: int) -> list[tuple[str, int, int]]:
         """Return (key, version, at_ms) of the price changes that a cursor passes between two positions."""
         sql = "SELECT key, version, at_ms FROM change WHERE tbl = 'price' AND xid >= {:d} AND xid < {:d}"
-        rows = self._query(self._server, sql.format(since, before))
+        rows = self.server_rows(sql.format(since, before))
         return [(row[0], row[1], row[2]) for row in rows]
 
     def till_rows(self, till: str, sql: str) -> list[tuple[Any, ...]]:
@@ -127,16 +232,15 @@ class Witness:
         return self._query(self._tills[till], sql)
 
     def server_rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Read the server's database."""
-        return self._query(self._server, sql)
+        """Read the live server's database."""
+        return self._query(self._servers[self.live()], sql)
 
     def close(self) -> None:
         """Close what is held open."""
         with self._lock:
-            for connection in self._held.values():
-                with contextlib.suppress(psycopg2.Error):
-                    connection.close()
-            self._held.clear()
+            lines, self._lines = self._lines, {}
+        for line in lines.values():
+            line.close()
 
     def _query(self, database: Database, sql: str) -> list[tuple[Any, ...]]:
         try:
@@ -144,25 +248,10 @@ class Witness:
                 source = f"file:{database.file}?mode=ro"
                 with contextlib.closing(sqlite3.connect(source, uri=True, timeout=READ_TIMEOUT_S)) as connection:
                     return connection.execute(sql).fetchall()
-            return self._postgresql(database, sql)
+            return self._line(database).rows(sql, within_s=PG_TIMEOUT_S)
         except (sqlite3.Error, psycopg2.Error) as error:
             raise WitnessUnreadable(f"{database.shown}: {str(error).strip()}") from error
 
-    def _postgresql(self, database: Database, sql: str) -> list[tuple[Any, ...]]:
-        """Run on a held connection; one that broke since its last use is replaced once."""
+    def _line(self, database: Database) -> PgLine:
         with self._lock:
-            for fresh in (False, True):
-                held = self._held.get(database.url)
-                if held is None or held.closed:
-                    held = psycopg2.connect(database.dsn, connect_timeout=3, options=PG_OPTIONS)
-                    held.autocommit = True
-                    self._held[database.url] = held
-                try:
-                    with held.cursor() as cursor:
-                        cursor.execute(sql)
-                        return cursor.fetchall()
-                except psycopg2.OperationalError:
-                    held.close()
-                    if fresh:
-                        raise
-        raise AssertionError("the loop returns or raises")
+            return self._lines.setdefault(database.url, PgLine(database))

@@ -42,7 +42,8 @@ class Address:
 class ServerConfig:
     """[server]. Without `database`, an embedded PostgreSQL below `data_dir` is started and used.
 
-    `peers` are the base URLs of the shop's other sync servers, which share the secret in `peer_secret_file`.
+    `peers` are the base URLs of the shop's other sync servers, which share the secret in `peer_secret_file`; with
+    them every server needs a `rank` of its own, from 0 to their number, by which term numbers are shared out.
     `metrics_token_file` holds what a monitor must show to read /metrics; without it only this machine may.
     `certificate_file` and `key_file` (PEM) make it speak TLS; peers are verified by `ca_file`. `plain_http`
     allows what goes unencrypted beyond this machine.
@@ -51,6 +52,7 @@ class ServerConfig:
     listen: str
     name: str = "server"
     peers: tuple[str, ...] = ()
+    rank: int = 0
     peer_secret_file: Path | None = None
     database: str | None = None
     data_dir: Path | None = None
@@ -173,6 +175,10 @@ def load_server(path: Path, environ: Mapping[str, str] = os.environ) -> ServerCo
         raise ConfigInvalid(f"{path}: [server] needs database, or data_dir for an embedded PostgreSQL")
     if config.peers and config.peer_secret_file is None:
         raise ConfigInvalid(f"{path}: [server] peers needs peer_secret_file, the secret that servers share")
+    if not 0 <= config.rank <= len(config.peers):
+        raise ConfigInvalid(
+            f"{path}: [server] rank = {config.rank}: expected 0 to {len(config.peers)}, another on each server"
+        )
     _check_links(path, "server", config, config.peers)
     return config
 

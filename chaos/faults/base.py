@@ -48,21 +48,48 @@ class SlowClerkPlan:
     statements: tuple[str, ...]
 
 
+class Statements(Protocol):
+    """A server's own PostgreSQL, for faults that are made by its administrator's functions."""
+
+    def execute(self, sql: str) -> None:
+        """Run a statement in a transaction of its own; raise FaultFailed when it fails."""
+
+    def busy_with(self, function: str) -> bool:
+        """Say whether a statement that calls this function runs there now; False without an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalfUpload:
+    """A POST to `url` (scheme, host and port) that announces `length` bytes and brings fewer."""
+
+    url: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    length: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemPlan:
     """What faults must be told about the system under test; anything absent makes its fault "not run".
 
     `duplicates`: till -> node (added to the fleet, not started) that uploads the same till's journal.
+    `databases`: server node -> its PostgreSQL, where there is a pair of them.
+    `promoters`: server node -> node (added to the fleet, not started) that promotes it and ends.
     `clock_files`: till -> file holding the ms that the till adds to its clock.
     `disks`: how tills' disks are copied, lost and set up.
     `disk_logs`: node -> log of what it has not synced (see chaos/power).
+    `half_uploads`: server -> a request to it of which only a part is ever sent.
     """
 
     duplicates: Mapping[str, str] = field(default_factory=dict)
     clock_files: Mapping[str, Path] = field(default_factory=dict)
     slow_clerk: SlowClerkPlan | None = None
+    databases: Mapping[str, Statements] = field(default_factory=dict)
+    promoters: Mapping[str, str] = field(default_factory=dict)
     disks: TillDisks | None = None
     disk_logs: Mapping[str, Path] = field(default_factory=dict)
+    half_uploads: Mapping[str, HalfUpload] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

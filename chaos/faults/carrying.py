@@ -62,7 +62,10 @@ class CarryingFault(LinkFault):
 
     def evidence(self, context: Context) -> Bite:
         """The toxic acted on a request, and the till's own bytes went through it."""
-        return together(self.judged(context, link) for link in self.links(context))
+        links = self.links(context)
+        return together(
+            best([self.judged(context, link) for link in links if link.till == till]) for till in self.tills()
+        )
 
     def judged(self, context: Context, link: Link) -> Bite:
         """Judge one link."""
@@ -77,3 +80,8 @@ class CarryingFault(LinkFault):
         if sent <= 0:
             return Bite(bit=False, text=f"{link.name}: {acted.text}, but its till sent nothing meanwhile")
         return Bite(bit=True, text=f"{link.name}: {acted.text}; {sent} bytes from its till meanwhile")
+
+
+def best(bites: Sequence[Bite]) -> Bite:
+    """Return what the links of one till come to: it uses one of them, and the fault is to bite there."""
+    return next((one for one in bites if one.bit is True), bites[0])

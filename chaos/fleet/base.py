@@ -74,6 +74,11 @@ class Fleet(Protocol):
         """What a node's environment needs so that this interpreter finds our packages."""
         ...
 
+    @property
+    def tills_bring_postgres(self) -> bool:
+        """Whether a till on PostgreSQL has its own, within the till's caps, rather than a share of one for all."""
+        ...
+
     # places
 
     def dir(self, node: str) -> Path: ...
@@ -93,6 +98,10 @@ class Fleet(Protocol):
     def start_postgres(
         self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
     ) -> None: ...
+    def follow_postgres(self, name: str, primary: str, *, caps: Caps = NO_CAPS) -> None:
+        """Make a streaming standby of a PostgreSQL node over the link `name` -> `primary`; anew if it is there."""
+        ...
+
     def dsn(self, database: str, *, node: str = POSTGRES) -> str:
         """Return the SQLAlchemy URL of a database for the lab; the database is made on first use."""
         ...

@@ -24,6 +24,7 @@ from chaos.profiles import Caps
 
 SUPERUSER = "tillproof"
 INITDB_S = 60
+COPY_S = 120
 DURABLE = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -34,6 +35,7 @@ DURABLE = {
     "shared_buffers": "128MB",
     "log_min_messages": "warning",
     "timezone": "UTC",
+    "wal_retrieve_retry_interval": "500ms",
 }
 
 
@@ -116,6 +118,32 @@ def initialise(data: Path, *, port: int, account: str | None) -> Cluster:
     if done.returncode:
         raise CannotRun(f"PostgreSQL: initdb failed: {done.stderr.strip()[-500:]}")
     return Cluster(data=data, port=port, password=password)
+
+
+def copy_primary(
+    primary: Cluster, data: Path, *, port: int, host: str, through: int, slot: str, account: str | None
+) -> Cluster:
+    """Copy a running cluster into an absent folder, as its streaming standby by way of host:through.
+
+    The slot is made anew on the primary. Raises CannotRun with pg_basebackup's own words.
+    """
+    argv = [str(binaries(account) / "pg_basebackup"), f"--pgdata={data}", "--write-recovery-conf"]
+    argv += ["--wal-method=stream", "--checkpoint=fast", "--create-slot", f"--slot={slot}", "--no-password"]
+    argv += [f"--host={host}", f"--port={through}", f"--username={SUPERUSER}", "--no-sync"]
+    data.mkdir(mode=0o700)
+    if account is not None:
+        entry = pwd.getpwnam(account)
+        os.chown(data, entry.pw_uid, entry.pw_gid)
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, check=False, user=account, cwd="/", timeout=COPY_S,
+            env={"PGPASSWORD": primary.password, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotRun(f"PostgreSQL: {error}") from error
+    if done.returncode:
+        raise CannotRun(f"PostgreSQL: pg_basebackup failed: {done.stderr.strip()[-500:]}")
+    return Cluster(data=data, port=port, password=primary.password)
 
 
 def node(

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -68,6 +69,7 @@ class ProcessFleet:
 
     kind = "process"
     python = sys.executable
+    tills_bring_postgres = False
 
     def __init__(
         self,
@@ -184,6 +186,39 @@ class ProcessFleet:
         self._clusters[name] = postgres.initialise(data, port=self.port(name), account=account)
         self.stage(postgres.node(name, self._clusters[name], account=account, caps=caps, settings=settings))
 
+    def follow_postgres(self, name: str, primary: str, *, caps: Caps = NO_CAPS) -> None:
+        """Make and start a streaming standby of a running PostgreSQL node, over the link `name` -> `primary`.
+
+        A node that is there already is stopped and its cluster made anew, as after a failover.
+        """
+        account = rundir.database_account()
+        data = self.dir(name) / "cluster"
+        slot = name.replace("-", "_")
+        again = name in self._nodes
+        if again:
+            self.stop(name)
+            shutil.rmtree(data)
+        link = self.link(name, primary)
+        self._drop_slot(primary, slot)
+        through = int(link.url.rpartition(":")[2])
+        self._clusters[name] = postgres.copy_primary(
+            self._clusters[primary], data, port=self.port(name), host=HOST, through=through, slot=slot,
+            account=account,
+        )  # fmt: skip
+        with self._lock:
+            self._databases |= {(name, database) for node, database in self._databases if node == primary}
+        if again:
+            self.start(name)
+        else:
+            self.stage(postgres.node(name, self._clusters[name], account=account, caps=caps))
+
+    def _drop_slot(self, primary: str, slot: str) -> None:
+        drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
+        with contextlib.closing(psycopg2.connect(plain_dsn(self._clusters[primary].dsn()))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(drop, (slot,))
+
     def dsn(self, database: str, *, node: str = POSTGRES) -> str:
         """Return the SQLAlchemy URL of a database on a PostgreSQL node, made on first use."""
         if node not in self._clusters:
@@ -241,8 +276,10 @@ class ProcessFleet:
         """Run a one-shot command to its end and return its output; raise StepFailed on any code but 0."""
         log = self.log(step.name)
         before = log.stat().st_size if log.exists() else 0
+        plan = NodePlan(name=step.name, argv=step.argv)
+        argv = plan.argv if self._rewrite is None else self._rewrite(plan).argv
         pid = self._warden.spawn(
-            step.argv, env=self._env(step.env), cwd=step.cwd or self.work, log=log, account=step.account
+            argv, env=self._env(step.env), cwd=step.cwd or self.work, log=log, account=step.account
         )
         status = self._warden.wait(pid, step.deadline_s)
         output = log.read_bytes()[before:].decode(errors="replace")

@@ -38,12 +38,12 @@ class Law:
     def __init__(self, case: Case) -> None:
         edits = read_edits(case)
         sold = {line.sku for receipt in case.journaled() for line in receipt.lines}
-        self.prices = Timeline(case, edits, "price", opening_of=sold)
-        self.products = Timeline(case, edits, "product", opening_of=sold)
+        self.prices = Timeline(case, edits, "price", opening_of=sold, lost=True)
+        self.products = Timeline(case, edits, "product", opening_of=sold, lost=True)
         codes = {
             values["tax_code"] for rows in self.products.by_key.values() for row in rows if (values := row.values)
         }
-        self.rates = Timeline(case, edits, "tax_rate", opening_of=codes)
+        self.rates = Timeline(case, edits, "tax_rate", opening_of=codes, lost=True)
         self._causes = {(table, key[0]): op_id for (table, key), op_id in causes_of_rows(case).items()}
         self._windows = Windows(case.meta)
         self._bound_ms = round(case.meta.stale_bound_s * 1000)
@@ -130,6 +130,8 @@ class Memory:
     def faults(self, row: RowVersion, moment: Moment) -> Iterator[str]:
         """Yield how a price that was used goes back behind an earlier one, and remember it."""
         sku = row.key[0]
+        if row.lost:
+            return  # the next server never had it, so the till may go back behind it
         if row.version < self._version.get(row.key, 0):
             yield f"went back from version {self._version[row.key]} of that price"
         self._version[row.key] = max(row.version, self._version.get(row.key, 0))

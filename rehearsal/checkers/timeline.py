@@ -17,6 +17,7 @@ from rehearsal.checkers.columns import pick
 from rehearsal.checkers.history import EDIT_KINDS, Attempt
 
 ALWAYS_MS = -(1 << 62)
+NEVER_MS = 1 << 62
 STD = "STD"
 TRUTH = {"True": "1", "False": "0", "true": "1", "false": "0"}
 Key = tuple[str, ...]
@@ -35,7 +36,10 @@ TABLES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowVersion:
-    """One version of a row; `values` None: deleted. may_ms, must_ms: see the module."""
+    """One version of a row; `values` None: deleted. may_ms, must_ms: see the module.
+
+    `lost`: a failover took it back, so that nobody has to have it, and some may have had it for a while.
+    """
 
     table: str
     key: Key
@@ -44,11 +48,16 @@ class RowVersion:
     may_ms: int
     must_ms: int
     op_id: str
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """A clerk's operation: its attempts, whether it is known to have happened, and its row versions."""
+    """A clerk's operation: its attempts, whether it is known to have happened, and its row versions.
+
+    `told_ok`: some answer promised it, and not only that it was at risk. `lost_rows`: what a server had of it
+    that was not there any more after a failover.
+    """
 
     op_id: str
     kind: str
@@ -56,6 +65,7 @@ class Edit:
     happened: bool
     told_ok: bool
     rows: tuple[RowVersion, ...]
+    lost_rows: tuple[RowVersion, ...] = ()
 
 
 def text(value: Any) -> str:
@@ -94,12 +104,18 @@ def _named(rows: Any) -> dict[tuple[str, Key], int]:
     return found
 
 
-def _recorded(case: Case) -> dict[str, tuple[str, int, dict[tuple[str, Key], int]]]:
-    """Return op id → (kind, when, rows) of the operations that the server keeps."""
-    found = {}
-    for op_id, kind, at_ms, result in pick(
-        case.evidence, "server/edits.csv", ("op_id", "kind", "at_ms", "result")
-    ):
+def at_risk(attempt: Attempt) -> bool:
+    """Say whether an answer promised no more than that one server has the document."""
+    return attempt.answer.get("status") == "at_risk"
+
+
+def _recorded(case: Case, folder: str = "server") -> dict[str, tuple[str, int, dict[tuple[str, Key], int]]]:
+    """Return op id → (kind, when, rows) of the operations that a server keeps; none where there is no such one."""
+    found: dict[str, tuple[str, int, dict[tuple[str, Key], int]]] = {}
+    name = f"{folder}/edits.csv"
+    if folder != "server" and not case.evidence.has(name):
+        return found
+    for op_id, kind, at_ms, result in pick(case.evidence, name, ("op_id", "kind", "at_ms", "result")):
         kept = json.loads(result)
         found[op_id] = (kind, int(at_ms), _named(kept.get("rows") if isinstance(kept, dict) else kept))
     return found
@@ -107,38 +123,54 @@ def _recorded(case: Case) -> dict[str, tuple[str, int, dict[tuple[str, Key], int
 
 def read_edits(case: Case) -> tuple[Edit, ...]:
     """Return every edit that a clerk asked for."""
-    recorded = _recorded(case)
+    recorded, before = _recorded(case), _recorded(case, "server-old")
     edits = []
     for op_id, attempts in case.history.of(EDIT_KINDS).items():
         oks = [attempt for attempt in attempts if attempt.result == "ok" and not attempt.edited]
+        sure = [attempt for attempt in oks if not at_risk(attempt)]
         _, committed_ms, kept = recorded.get(op_id, ("", 0, {}))
-        versions = _named(oks[0].answer.get("rows")) if oks else kept
+        versions = _named(sure[0].answer.get("rows")) if sure else kept
         asked = next((attempt for attempt in attempts if not attempt.edited), attempts[0])
-        must_ms = min([attempt.done_ms or 0 for attempt in oks], default=committed_ms)
-        rows = tuple(
-            RowVersion(
-                table=table,
-                key=key,
-                version=versions[table, key],
-                values=values,
-                may_ms=attempts[0].at_ms,
-                must_ms=must_ms,
-                op_id=op_id,
-            )
-            for table, key, values in rows_of(asked.f, asked.asked.get("doc") or {})
-            if (table, key) in versions
-        )
+        must_ms = min([attempt.done_ms or 0 for attempt in sure], default=committed_ms)
+        taken_back = [_named(attempt.answer.get("rows")) for attempt in oks if at_risk(attempt)]
+        taken_back += [before[op_id][2]] if op_id in before else []
         edits.append(
             Edit(
                 op_id=op_id,
                 kind=asked.f,
                 attempts=attempts,
-                happened=bool(oks) or op_id in recorded,
-                told_ok=bool(oks),
-                rows=rows,
+                happened=bool(sure) or op_id in recorded,
+                told_ok=bool(sure),
+                rows=_versions(op_id, asked, versions, may_ms=attempts[0].at_ms, must_ms=must_ms),
+                lost_rows=tuple(
+                    row
+                    for known in taken_back
+                    if known != versions
+                    for row in _versions(op_id, asked, known, may_ms=attempts[0].at_ms, must_ms=None)
+                ),
             )
         )
     return tuple(edits)
+
+
+def _versions(
+    op_id: str, asked: Attempt, versions: dict[tuple[str, Key], int], *, may_ms: int, must_ms: int | None
+) -> tuple[RowVersion, ...]:
+    """Return what a document made of its rows, by the versions that an answer names; must_ms None: it is lost."""
+    return tuple(
+        RowVersion(
+            table=table,
+            key=key,
+            version=versions[table, key],
+            values=values,
+            may_ms=may_ms,
+            must_ms=NEVER_MS if must_ms is None else must_ms,
+            op_id=op_id,
+            lost=must_ms is None,
+        )
+        for table, key, values in rows_of(asked.f, asked.asked.get("doc") or {})
+        if (table, key) in versions
+    )
 
 
 def strange_operations(case: Case) -> dict[str, tuple[tuple[str, Key, int], ...]]:
@@ -175,12 +207,14 @@ def read_table(case: Case, folder: str, table: str) -> Iterator[tuple[Key, int, 
 class Timeline:
     """The versions of one table's rows, each key's in order of version: of all that clerks edited.
 
-    `opening_of` names the products or codes whose opening rows are wanted too.
+    `opening_of` names the products or codes whose opening rows are wanted too; `lost`: also the versions that a
+    failover took back.
     """
 
     def __init__(
-        self, case: Case, edits: tuple[Edit, ...], table: str, *, opening_of: Collection[str] = ()
-    ) -> None:
+        self, case: Case, edits: tuple[Edit, ...], table: str, *, opening_of: Collection[str] = (),
+        lost: bool = False,
+    ) -> None:  # fmt: skip
         self.table = table
         self.by_key: dict[Key, list[RowVersion]] = defaultdict(list)
         names = TABLES[table][2]
@@ -198,7 +232,7 @@ class Timeline:
                     )
                 )
         for edit in edits:
-            for row in edit.rows:
+            for row in (*edit.rows, *(edit.lost_rows if lost else ())):
                 if row.table == table:
                     self.by_key[row.key].append(row)
         self.keys_of: dict[str, list[Key]] = defaultdict(list)

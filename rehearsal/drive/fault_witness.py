@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from chaos.witness import ServerLog
 from rehearsal.drive.till_api import Refused, call
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.witness import Witness
@@ -65,6 +66,16 @@ class FaultWitness:
         except WitnessUnreadable:
             return None
         return int(rows[0][0]) if rows else None
+
+    def log_of(self, server: str) -> ServerLog | None:
+        """Return what a server's database is and how far its log is."""
+        reign = self._witness.reigning(server)
+        if reign is None:
+            return None
+        return ServerLog(
+            role=reign.role, term_n=reign.term_n, written=reign.written, received=reign.received,
+            replayed=reign.replayed, paused=reign.replay_paused,
+        )  # fmt: skip
 
     def refusals(self, till: str, code: str) -> int | None:
         """Return how often cashiers were refused at a till with a code, by their histories."""

@@ -85,12 +85,15 @@ class FlipRunner:
             self.trouble.append(f"a price flip could not be announced: {more}")
 
     def _post(self, name: str, body: dict[str, object]) -> tuple[str, dict[str, object]]:
-        try:
-            session = identity_session(
-                self._shop.url("backoffice"), kind="clerk", name=name, secret=self._shop.clerks[name]
-            )
-            answer = session.post("/v1/prices", body)
-        except Refused as error:
-            return ("fail" if error.definite else "info"), {"code": error.code or str(error)}
+        """Post to the first back office that takes it."""
+        for url in self._shop.offices:
+            try:
+                session = identity_session(url, kind="clerk", name=name, secret=self._shop.clerks[name])
+                answer = session.post("/v1/prices", body)
+                break
+            except Refused as error:
+                refused = error
+        else:
+            return ("fail" if refused.definite else "info"), {"code": refused.code or str(refused)}
         rows = [{key: row[key] for key in ("table", "key", "version")} for row in answer.get("rows", ())]
         return "ok", {"rows": rows}

@@ -29,7 +29,13 @@ def load_plan(scenario: Scenario, shop: Shop, *, out_dir: Path, start_at_ms: int
             for till, logins in zip(shop.tills, _logins(scenario, shop), strict=True)
         ),
         clerks=tuple(
-            ClerkPlan(name=name, secret=shop.clerks[name], url=shop.url(BACK_OFFICE), rate_per_s=each_per_s)
+            ClerkPlan(
+                name=name,
+                secret=shop.clerks[name],
+                url=shop.offices[0],
+                spare_urls=shop.offices[1:],
+                rate_per_s=each_per_s,
+            )
             for name in names
         ),
         start_at_ms=start_at_ms,

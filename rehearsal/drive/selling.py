@@ -5,6 +5,7 @@ Keeps: on the way out, however it goes, every fault is lifted and the generator 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,18 +16,24 @@ import msgspec
 from chaos.errors import ChaosError
 from chaos.faults.base import Context
 from loadtest.history import History
+from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
 from rehearsal.drive.flips import FlipRunner
 from rehearsal.drive.generator import LOAD, end_load, start_load
 from rehearsal.drive.loadplan import load_plan
+from rehearsal.drive.operator import Operator
+from rehearsal.drive.probe import ProbeTill
+from rehearsal.drive.reigns import Reigns
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.stages import StageRunner
 from rehearsal.drive.system import system_plan
-from rehearsal.model import FaultRecord, StageRecord
+from rehearsal.drive.takeover import Takeover
+from rehearsal.drive.watching import Selling, Watch
+from rehearsal.model import Cleaned, FailoverRecord, FaultRecord, StageRecord
 from rehearsal.options import ALONE, LocustWorkers
-from rehearsal.plan.scenario import Scenario
+from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
 from rehearsal.witness import Witness
@@ -48,15 +55,22 @@ class Sold:
     trouble: list[str] = field(default_factory=list)
     stages: tuple[StageRecord, ...] = ()
     faults: tuple[FaultRecord, ...] = ()
+    failovers: tuple[FailoverRecord, ...] = ()
+    parity: dict[str, str] = field(default_factory=dict)
+    reigns: Reigns | None = None
+    probe: ProbeTill | None = None
     disks: ShopDisks | None = None
+    carried_out: tuple[tuple[FaultPlan, FaultRecord], ...] = ()
+    cleaned: tuple[Cleaned, ...] = ()
 
 
 def sell(
     scenario: Scenario, shop: Shop, witness: Witness, samplers_of: list[Samplers], *, parts: Path,
-    business_date: str, progress: Progress, begins_in_s: float = START_S, workers: LocustWorkers = ALONE,
+    business_date: str, progress: Progress, watch: Watch, begins_in_s: float = START_S,
+    workers: LocustWorkers = ALONE,
 ) -> Sold:  # fmt: skip
     """Run the load with everything around it; a KeyboardInterrupt ends it early and is noted."""
-    begin = time.monotonic() + begins_in_s
+    begin = watch.control.begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
     sold = Sold(started_ms=begin_ms)
     disks = ShopDisks(shop, witness, parts=parts, seed=scenario.seed, business_date=business_date)
@@ -65,8 +79,21 @@ def sell(
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
         system=system_plan(scenario, shop, disks),
     )
-    faults = FaultRunner(scenario, context, say=progress.say)
-    stages = StageRunner(scenario.stages, shop=shop, witness=witness, say=progress.say)
+    faults = FaultRunner(scenario, context, say=progress.say, control=watch.control)
+    cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
+    reigns = Reigns(witness)
+    operator = Operator(shop, reigns, patience_s=scenario.fleet.patience_s, say=progress.say)
+    stop = threading.Event()
+    takeover = Takeover(shop, witness, reigns=reigns, operator=operator, stop=stop)
+    stages = StageRunner(
+        scenario.stages,
+        shop=shop,
+        witness=witness,
+        takeover=takeover,
+        cleaning=cleaning,
+        stop=stop,
+        say=progress.say,
+    )
     history = History(parts, CLERK_HISTORY)
     flips = FlipRunner(scenario, shop=shop, history=history, say=progress.say)
     samplers = Samplers(
@@ -77,27 +104,55 @@ def sell(
         plan = load_plan(scenario, shop, out_dir=parts, start_at_ms=begin_ms, business_date=business_date)
         start_load(shop.fleet, msgspec.json.encode(plan), workers, say=progress.say)
         samplers.start()
+        reigns.start()
+        operator.start()
         stages.start(begin)
         faults.start(begin)
         flips.start(begin, begin_ms)
-        _wait_for_load(scenario, shop, lambda: progress.figures(_figures(samplers, stages.current, begin)), begin)
+        watch.selling(
+            Selling(
+                scenario=scenario, shop=shop, witness=witness, faults=faults, stages=stages, samplers=samplers,
+                operator=operator, parts=parts, begin=begin,
+            )
+        )  # fmt: skip
+        _wait_for_load(
+            scenario, shop, stages,
+            lambda: _look(watch, progress, _figures(samplers, stages.current, begin)), begin,
+        )  # fmt: skip
     except KeyboardInterrupt:
         sold.interrupted = True
         progress.say("interrupted: healing and stopping")
     except ChaosError as error:
         sold.trouble.append(f"the lab failed while selling: {error}")
     finally:
+        watch.phase("healing")
         sold.ended_ms = min(time.time_ns() // 1_000_000, begin_ms + round(scenario.load.duration_s * 1000))
         progress.still()
         stages.stop()
         flips.stop()
+        sold.trouble += [stages.shut] if stages.shut else []
         sold.trouble += [f"{name} did not come to an end" for name in faults.heal()]
         sold.generator_exit = end_load(shop.fleet, workers, sold)
         history.end()
-    sold.trouble += flips.trouble
-    sold.disks = disks
-    sold.stages, sold.faults = tuple(stages.records), faults.records()
+        operator.stop()
+        sold.trouble += flips.trouble
+    cleaning.end()
+    _note(sold, faults=faults, stages=stages, operator=operator, takeover=takeover)
+    sold.disks, sold.cleaned, sold.reigns = disks, tuple(cleaning.done), reigns
     return sold
+
+
+def _note(sold: Sold, *, faults: FaultRunner, stages: StageRunner, operator: Operator, takeover: Takeover) -> None:
+    """Put on record what came of the schedule."""
+    sold.stages, sold.faults = tuple(stages.records), faults.records()
+    sold.carried_out = tuple(faults.carried_out())
+    sold.failovers, sold.parity, sold.probe = tuple(operator.records), takeover.parity, takeover.probe
+
+
+def _look(watch: Watch, progress: Progress, figures: str) -> None:
+    """Show how it goes; end the selling when somebody wants that."""
+    progress.figures(figures)
+    watch.control.check()
 
 
 def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:
@@ -107,10 +162,12 @@ def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:
     return faults.settled(till, wait_s)
 
 
-def _wait_for_load(scenario: Scenario, shop: Shop, show: Callable[[], None], begin: float) -> None:
-    """Return when the generator has ended by itself; raise ChaosError when it is far too late."""
+def _wait_for_load(
+    scenario: Scenario, shop: Shop, stages: StageRunner, show: Callable[[], None], begin: float
+) -> None:
+    """Return when the generator has ended, or a gate stays shut; raise ChaosError when it is far too late."""
     last_s = scenario.load.duration_s + scenario.load.sale_deadline_ms / 1000 + GRACE_S + SLACK_S
-    while shop.fleet.state(LOAD) == "running":
+    while shop.fleet.state(LOAD) == "running" and not stages.shut:
         if time.monotonic() - begin > last_s:
             raise ChaosError(f"the load generator still runs {last_s:.0f} s after the start")
         show()

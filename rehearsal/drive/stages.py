@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaos.errors import ChaosError
+from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.masters_match import masters_differ
+from rehearsal.drive.takeover import Takeover
 from rehearsal.drive.till_api import Refused, cashier_session
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.model import StageRecord
@@ -36,15 +38,21 @@ class Level:
 class StageRunner:
     """Runs the stages of a scenario in a thread of their own."""
 
-    def __init__(self, stages: tuple[StagePlan, ...], *, shop: Shop, witness: Witness, say: Say) -> None:
+    def __init__(
+        self, stages: tuple[StagePlan, ...], *, shop: Shop, witness: Witness, takeover: Takeover,
+        cleaning: Cleaning, stop: threading.Event, say: Say,
+    ) -> None:  # fmt: skip
+        self._cleaning = cleaning
         self._stages = stages
         self._shop = shop
         self._witness = witness
         self._say = say
-        self._stop = threading.Event()
+        self._takeover = takeover
+        self._stop = stop
         self._thread: threading.Thread | None = None
         self.records: list[StageRecord] = []
         self.current = ""
+        self.shut = ""
 
     def start(self, begin: float) -> None:
         """Begin; `begin` is when the load starts, in monotonic seconds."""
@@ -77,17 +85,25 @@ class StageRunner:
             )
             for text in wrong:
                 self._say(f"stage {stage.name} did not pass: {text}")
+            if stage.gate and wrong and not self._stop.is_set():
+                self._shut(stage, self._stages[number:])
+                return
+
+    def _shut(self, gate: StagePlan, left: tuple[StagePlan, ...]) -> None:
+        """Begin no further stage: one that had to pass before did not."""
+        self.shut = f"the stages after {gate.name} were not begun, for it did not pass"
+        self.records += [
+            StageRecord(
+                name=stage.name, title=stage.title, started_s=stage.at_s, ended_s=stage.at_s,
+                detail=f"not begun: {gate.name} did not pass",
+            )
+            for stage in left
+        ]  # fmt: skip
 
     def _one(self, stage: StagePlan, begin: float) -> list[tuple[bool, str]]:
         until = begin + stage.ends_s
         before = self._level()
-        findings = []
-        if "manual_sync" in stage.steps:
-            findings.append(self._manual_sync(stage, until))
-        if "synced" in stage.checks:
-            findings.append(self._synced(stage, until))
-        if "masters" in stage.checks:
-            findings.append(self._masters(stage, until))
+        findings = self._begun(stage, until)
         settled = before
         if "offline" in stage.checks:
             self._stop.wait(max(0.0, min(OFFLINE_SETTLE_S, until - time.monotonic())))
@@ -104,6 +120,26 @@ class StageRunner:
         if "offline" in stage.checks:
             findings.append(self._offline(stage, settled, after))
         return findings
+
+    def _begun(self, stage: StagePlan, until: float) -> list[tuple[bool, str]]:
+        """Do the stage's steps, and what is checked as soon as it is so."""
+        take, targets = self._takeover, stage.targets or stage.tills
+        term_n = take.begin()
+        does: dict[str, Callable[[], tuple[bool, str]]] = {
+            "watch_live": take.watch_live,
+            "promote": take.promote,
+            "rebuild_standby": take.rebuild,
+            "clean": lambda: self._clean(stage),
+            "manual_sync": lambda: self._manual_sync(stage, until),
+            "parity": lambda: take.check_parity(until),
+            "synced": lambda: self._synced(stage, until),
+            "failed_over": lambda: take.failed_over(targets, term_n, until),
+            "fenced": lambda: take.fenced(until),
+            "masters": lambda: self._masters(stage, until),
+            "sums": lambda: take.sums(targets, until),
+        }
+        wanted = {*stage.steps, *stage.checks}
+        return [do() for name, do in does.items() if name in wanted and not self._stop.is_set()]
 
     def _offline(self, stage: StagePlan, before: Level, after: Level) -> tuple[bool, str]:
         """The targets sold on, and nothing of theirs reached the server."""
@@ -142,6 +178,16 @@ class StageRunner:
                 return True, f"masters equal on {len(targets)} tills after {time.monotonic() - begun:.1f} s"
             if time.monotonic() >= until or self._stop.wait(2 * POLL_S):
                 return False, "; ".join(differ[:3])
+
+    def _clean(self, stage: StagePlan) -> tuple[bool, str]:
+        """Clean the targets, one after another."""
+        texts = []
+        for till in stage.targets or stage.tills:
+            try:
+                texts.append(self._cleaning.clean(till))
+            except (ChaosError, WitnessUnreadable) as error:
+                return False, f"{till} was not cleaned: {error}"
+        return True, "; ".join(texts)
 
     def _manual_sync(self, stage: StagePlan, until: float) -> tuple[bool, str]:
         """Press the button on each target, again while it fails, until the stage ends."""

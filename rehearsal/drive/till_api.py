@@ -42,9 +42,9 @@ def cashier_session(url: str, *, cashier_id: str, pin: str) -> Session:
     return Session(url=url, token=answer["token"])
 
 
-def identity_session(url: str, *, kind: str, name: str, secret: str) -> Session:
-    """Log a clerk or till in at the back office or server; raises Refused."""
-    answer = call(f"{url}/v1/token", {"kind": kind, "name": name, "secret": secret})
+def identity_session(url: str, *, kind: str, name: str, secret: str, timeout_s: float = TIMEOUT_S) -> Session:
+    """Log a clerk, till or server in at the back office or server; raises Refused."""
+    answer = call(f"{url}/v1/token", {"kind": kind, "name": name, "secret": secret}, timeout_s=timeout_s)
     return Session(url=url, token=answer["token"])
 
 

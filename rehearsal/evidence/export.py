@@ -49,6 +49,13 @@ def export_server(folder: Path, database: Database, settlement: Sequence[Mapping
     (below / "settlement.json").write_text(json.dumps(settlement, indent=1) + "\n")
 
 
+def export_old_server(folder: Path, database: Database) -> None:
+    """Write server-old/: what a server that is live no more holds. Raises WitnessUnreadable."""
+    with database.snapshot() as snapshot:
+        for file, sql in SERVER.items():
+            _export(folder / "server-old", file, snapshot, sql)
+
+
 def export_opening(folder: Path, masters: Path) -> None:
     """Copy the masters as they were imported; the cashiers' PINs stay out."""
     for name in OPENING:

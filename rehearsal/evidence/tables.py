@@ -66,7 +66,7 @@ SERVER: dict[str, str] = {
         "SELECT till, HEX(incarnation) AS incarnation, seq, HEX(hash) AS hash, closed_at_seq, opened_ms,"
         " contact_ms FROM journal t ORDER BY till, t.incarnation"
     ),
-    "term": "SELECT cluster, n, HEX(id) AS id, timeline FROM term",
+    "term": "SELECT cluster, n, HEX(id) AS id, timeline, fenced_by FROM term",
     # A posted receipt about which something is still to be resolved is `flagged`.
     "receipts": (
         "SELECT till, HEX(incarnation) AS incarnation, receipt_no, op_id, kind, CASE WHEN status = 'posted' AND"
@@ -89,7 +89,7 @@ SERVER: dict[str, str] = {
     ),
     "journal": (
         "SELECT till, HEX(incarnation) AS incarnation, seq, HEX(hash) AS hash, HEX(payload) AS payload_hex,"
-        " received_ms FROM entry t ORDER BY till, t.incarnation, seq"
+        " received_ms, term_n FROM entry t ORDER BY till, t.incarnation, seq"
     ),
     "flags": (
         "SELECT till, HEX(incarnation) AS incarnation, seq, code, detail, resolved FROM flag t"

@@ -42,6 +42,20 @@ class Overrides:
     values: tuple[tuple[str, str], ...] = ()
 
 
+def read_document(path: Path, overrides: Overrides) -> dict[str, Any]:
+    """Return a scenario's tables with the command line's changes, unchecked; raises ScenarioInvalid, OSError."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioInvalid(f"{path.name}: not TOML: {error}") from error
+    problems = Problems(path.name, key_lines(text))
+    _override(data, overrides, problems)
+    if problems.found:
+        raise ScenarioInvalid("\n".join(problems.found))
+    return data
+
+
 def load_scenario(
     path: Path, *, faults: FaultKinds, profiles: Sequence[str], overrides: Overrides = Overrides()
 ) -> Scenario:
@@ -119,8 +133,8 @@ def _whole(scenario: Scenario, root: TableReader) -> None:
         root.wrong("claims", f"a scenario claims something; known: {', '.join(CLAIMS)}")
     if not scenario.stages:
         root.wrong("stages", "at least one [[stages]] is needed")
-    if "failover" in scenario.claims:
-        root.wrong("claims", "failover can't be claimed: this lab stages one server")
+    if "failover" in scenario.claims and not scenario.fleet.preproduction:
+        root.wrong("claims", "failover can't be claimed without preproduction = true in [fleet]")
     if scenario.flips and scenario.catalogue.products < max(flip.products for flip in scenario.flips):
         root.wrong("flips", "a flip changes more products than the catalogue has")
     names = [stage.name for stage in scenario.stages]

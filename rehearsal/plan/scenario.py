@@ -15,19 +15,26 @@ EDIT_KINDS = (
     "price", "product", "vendor", "tax_rate", "goods_receipt", "vendor_return", "stock_count", "cashier",
 )  # fmt: skip
 SHAPES = ("steady", "ramp", "spike")
-STAGE_CHECKS = ("masters", "selling", "offline", "synced")
-STAGE_STEPS = ("manual_sync",)
+STAGE_CHECKS = ("masters", "selling", "offline", "synced", "sums", "parity", "failed_over", "fenced")
+STAGE_STEPS = ("manual_sync", "clean", "watch_live", "promote", "rebuild_standby")
+PREPRODUCTION_ONLY = frozenset({"parity", "failed_over", "fenced", "watch_live", "promote", "rebuild_standby"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
-    """How many tills, how big, on which database, by which fault engine."""
+    """How many tills, how big, on which database, by which fault engine; whether a standby may take over.
+
+    `patience_s`: how long the operator waits for a silent live server before a promotion.
+    """
 
     tills: tuple[str, ...]
     profile: str
     till_database: str = "sqlite"
     fault_engine: Literal["auto", "toxiproxy", "builtin"] = "auto"
+    preproduction: bool = False
+    patience_s: float = 1.0
     tls: bool = True
+    line_kb_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +95,10 @@ class BackOfficePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePlan:
-    """A part of the story: who sells, whether clerks edit, what is done at its start and read at its end."""
+    """A part of the story: who sells, whether clerks edit, what is done at its start and read at its end.
+
+    With `gate`, the next stage begins only when this one has passed.
+    """
 
     name: str
     title: str
@@ -100,6 +110,7 @@ class StagePlan:
     steps: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    gate: bool = False
     real_at: str | None = None
     real_for_s: float | None = None
 
@@ -111,7 +122,10 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """A fault to inject. `for_s` 0 is for faults of an instant, such as a kill with its own restart."""
+    """A fault to inject. `for_s` 0 is for faults of an instant, such as a kill with its own restart.
+
+    `by_hand`: asked for while the run went on; `for_s` is then the longest it may last.
+    """
 
     kind: str
     targets: tuple[str, ...]
@@ -119,6 +133,7 @@ class FaultPlan:
     for_s: float
     params: dict[str, int | float | str | bool] = field(default_factory=dict)
     line: int = 0
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, cast, get_args
 
 from rehearsal.plan.scenario import (
     EDIT_KINDS,
+    PREPRODUCTION_ONLY,
     SHAPES,
     STAGE_CHECKS,
     STAGE_STEPS,
@@ -30,6 +31,7 @@ TILLS_MAX = 99
 RATE_MAX = 1000.0
 Engine = Literal["auto", "toxiproxy", "builtin"]
 NODES = ("server", "backoffice", "postgres")
+PREPRODUCTION_NODES = ("preproduction", "backoffice-preproduction", "postgres-standby")
 _COUNT = re.compile(r"(\d+) tills?")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -55,7 +57,10 @@ def fleet_of(table: TableReader, profiles: Sequence[str]) -> FleetPlan:
         profile=table.text("profile", "site-1g-1.80", choices=profiles),
         till_database=table.text("till_database", "sqlite", choices=("sqlite", "postgresql")),
         fault_engine=cast(Engine, table.text("fault_engine", "auto", choices=get_args(Engine))),
+        preproduction=table.switch("preproduction", False),
+        patience_s=table.seconds("patience", 1.0, low=0.2, high=60),
         tls=table.switch("tls", True),
+        line_kb_s=table.integer("line_kb_s", 0, low=0, high=1_000_000),
     )
     table.done()
     return plan
@@ -195,9 +200,17 @@ def stage_of(table: TableReader, fleet: FleetPlan, load: LoadPlan) -> StagePlan:
         steps=table.strings("steps", choices=STAGE_STEPS),
         checks=table.strings("checks", choices=STAGE_CHECKS),
         targets=_tills(table, "targets", fleet) if table.has("targets") else (),
+        gate=table.switch("gate", False),
         real_at=real_at or None,
         real_for_s=table.seconds("real_for", low=1) if table.has("real_for") else None,
     )
+    alone = sorted(PREPRODUCTION_ONLY & {*plan.steps, *plan.checks}) if not fleet.preproduction else []
+    if alone:
+        table.wrong(
+            "steps" if alone[0] in plan.steps else "checks", f"{alone[0]} needs preproduction = true in [fleet]"
+        )
+    if plan.gate and not plan.checks:
+        table.wrong("gate", "a gate needs checks, or it would always be open")
     if plan.ends_s > load.duration_s + 1e-9:
         table.wrong("for", f"the stage ends at {plan.ends_s:g} s, the load already at {load.duration_s:g} s")
     table.done()
@@ -253,7 +266,8 @@ def _targets(table: TableReader, fleet: FleetPlan, chooser: random.Random) -> tu
             table.wrong("targets", f"{value!r}: there are {len(fleet.tills)} tills")
             return ()
         return tuple(sorted(chooser.sample(fleet.tills, wanted)))
-    return _known(table, "targets", (*fleet.tills, *NODES))
+    nodes = (*NODES, *PREPRODUCTION_NODES) if fleet.preproduction else NODES
+    return _known(table, "targets", (*fleet.tills, *nodes))
 
 
 def _tills(table: TableReader, key: str, fleet: FleetPlan) -> tuple[str, ...]:

@@ -22,6 +22,12 @@ FIGURES: dict[str, str] = {
     "sync.lag.p99": "duration",  # a sale, from the till's commit to the server's
     "price.lag.p99": "duration",  # a price, from the clerk's commit to a till's row
     "masters.age.max": "duration",  # while online
+    "failover.detect": "duration",  # from the old server's death to the operator's promotion
+    "failover.promote": "duration",  # from there to the open term
+    "failover.recovery": "duration",  # from the death to the first entry accepted in the new term
+    "failover.recovery.all": "duration",  # and to the first of the last till
+    "failover.refused": "share",  # of the sales asked for meanwhile
+    "failover.p99_ratio": "count",  # sale p99 meanwhile, over that of the rest of the run
     "drain": "duration",
     "sales": "count",
     "edits": "count",

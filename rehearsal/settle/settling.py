@@ -16,6 +16,7 @@ from chaos.errors import ChaosError
 from loadtest.history import History
 from rehearsal.drive.generator import LOAD
 from rehearsal.drive.selling import Sold
+from rehearsal.drive.system import PROMOTER
 from rehearsal.model import StageRecord
 from rehearsal.run_state import Run
 from rehearsal.settle.closing import close_day
@@ -32,8 +33,11 @@ def settle(run: Run, shop: Shop, witness: Witness, parts: Path, sold: Sold) -> N
     progress, deadline_s = run.progress, run.scenario.drain.deadline_s
 
     def endings() -> list[str]:
-        found = [ending for ending in shop.fleet.unasked_endings() if not ending.node.startswith(LOAD)]
-        return [f"{ending.node} ended by itself with {ending.status}" for ending in found]
+        found = [ending for ending in shop.fleet.unasked_endings() if not ending.node.startswith((LOAD, PROMOTER))]
+        return [
+            f"{ending.node} ended by itself with {ending.status}" + " at its memory limit" * ending.oom
+            for ending in found
+        ]
 
     copies = [clone.name for clone in sold.disks.clones] if sold.disks else []
     sites = (*shop.tills, *copies)

@@ -7,9 +7,9 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,23 @@ from rehearsal.catalogue import Catalogue
 from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.certificates import Certificates
-from rehearsal.staging.configs import write_secret, write_secrets, write_toml
+from rehearsal.staging.configs import write_secret, write_toml
+from rehearsal.staging.servers import (
+    DATABASE,
+    PROBE_TILL,
+    node_of,
+    provision_live,
+    stage_servers,
+    step_of,
+)
+from rehearsal.staging.sides import Side, sides_of
+from rehearsal.staging.till_database import TILL_POSTGRES, database_url, ports, with_database
 
-PROGRAM = ("-c", "from syncref.cli import main; main()")
-TILL_POSTGRES = "tillpostgres"
-MASTERS = "masters"
 LOAD_DEADLINE_S = 120.0
 AT_ONCE = 4
 SMALL_DISK_KIND = "disk_full"
 SMALL_DISK_BYTES = 256 * 2**20
+PAIR_BACKOFF_MAX_MS = 2000
 POWER_CUT_KIND = "power_cut"
 
 Say = Callable[[str], None]
@@ -46,10 +54,21 @@ class Shop:
     tills: tuple[str, ...]
     till_databases: dict[str, Database]
     till_configs: dict[str, Sections]
-    server_database: Database
+    sides: tuple[Side, ...]
+    server_databases: dict[str, Database]
     clerks: dict[str, str]
+    probe_secret: str
     caps: Caps
-    server_config: Path
+
+    @property
+    def server_database(self) -> Database:
+        """The database of the server that is live at the beginning."""
+        return self.server_databases[self.sides[0].server]
+
+    @property
+    def offices(self) -> tuple[str, ...]:
+        """The back offices' addresses, in the order in which clerks try them."""
+        return tuple(self.fleet.url(side.office) for side in self.sides)
 
     def url(self, node: str) -> str:
         """Return a node's own address, beside the proxy."""
@@ -64,36 +83,33 @@ def stage_shop(
     say("starting PostgreSQL and the proxy")
     fleet.start_postgres()
     fleet.start_proxy()
+    sides = sides_of(preproduction=scenario.fleet.preproduction)
     certificates = Certificates(fleet, encrypted=scenario.fleet.tls)
-    server_url = fleet.dsn("server")
-    till_secrets, clerk_secrets, config = _server_files(fleet, scenario, certificates)
+    databases = {sides[0].server: Database(fleet.dsn(DATABASE, node=sides[0].postgres))}
     say(f"importing {catalogue.products:,} products")
-    fleet.run_step(
-        _step(
-            fleet, "provision-server", ("server",), "provision", "server", "--config", str(config),
-            "--tills-file", str(config.parent / "tills.csv"), "--clerks-file", str(config.parent / "clerks.csv"),
-        )
-    )  # fmt: skip
-    words = ("import", "--config", str(config), "--masters", str(catalogue.folder))
-    fleet.run_step(_step(fleet, "import", ("server", MASTERS), *words))
-    say("starting the server and the back office")
-    fleet.stage(_node(fleet, "server", config, kind="server"), _back_office(fleet, certificates))
+    till_secrets, clerk_secrets = provision_live(fleet, scenario, sides, certificates, catalogue.folder)
+    say("starting the servers and the back offices" if sides[1:] else "starting the server and the back office")
+    stage_servers(fleet, sides, certificates)
+    databases |= {side.server: Database(fleet.dsn(DATABASE, node=side.postgres)) for side in sides}
     caps = caps_of(profile_named(scenario.fleet.profile), ghz=host_ghz())
     say(f"loading {len(scenario.fleet.tills)} tills")
-    configs = _tills(fleet, scenario, till_secrets, schedule, certificates)
+    configs = _tills(fleet, scenario, sides, till_secrets, schedule, certificates=certificates)
     plans = [till_node(fleet, till, fleet.dir(till) / "till.toml", caps=caps) for till in scenario.fleet.tills]
     fleet.stage(*plans)
     _wait_loaded(fleet, scenario.fleet.tills, say)
+    for link in fleet.links() if scenario.fleet.line_kb_s else ():
+        link.client.limit(link.name, scenario.fleet.line_kb_s)
     return Shop(
         fleet=fleet,
         catalogue=catalogue,
         tills=scenario.fleet.tills,
         till_databases={till: Database(sections["till"]["database"]) for till, sections in configs.items()},
         till_configs=configs,
-        server_database=Database(server_url),
+        sides=sides,
+        server_databases=databases,
         clerks=clerk_secrets,
+        probe_secret=till_secrets.get(PROBE_TILL, ""),
         caps=caps,
-        server_config=config,
     )
 
 
@@ -124,34 +140,12 @@ def _follow_disks(fleet: Fleet, scenario: Scenario, say: Say) -> None:
             say(f"no power cut on {node}: {error}")
 
 
-def _server_files(
-    fleet: Fleet, scenario: Scenario, certificates: Certificates
-) -> tuple[dict[str, str], dict[str, str], Path]:
-    folder = fleet.dir("server")
-    tills = write_secrets(folder / "tills.csv", scenario.fleet.tills)
-    clerks = write_secrets(folder / "clerks.csv", [f"clerk{n}" for n in range(1, scenario.backoffice.clerks + 2)])
-    values = {
-        "database": fleet.peer_dsn("server"), "data_dir": folder, "listen": fleet.address("server"), "workers": 1,
-        **certificates.shown_by("server"), **certificates.known_by("server"),
-    }  # fmt: skip
-    return tills, clerks, write_toml(folder / "server.toml", {"server": values})
-
-
-def _back_office(fleet: Fleet, certificates: Certificates) -> NodePlan:
-    values = {
-        "database": fleet.peer_dsn("server"), "listen": fleet.address("backoffice"),
-        **certificates.shown_by("backoffice"),
-    }  # fmt: skip
-    config = write_toml(fleet.dir("backoffice") / "backoffice.toml", {"backoffice": values})
-    return _node(fleet, "backoffice", config, kind="backoffice")
-
-
 def _tills(
-    fleet: Fleet, scenario: Scenario, secrets: dict[str, str], schedule: list[dict[str, Any]],
-    certificates: Certificates,
+    fleet: Fleet, scenario: Scenario, sides: Sequence[Side], secrets: dict[str, str],
+    schedule: list[dict[str, Any]], *, certificates: Certificates,
 ) -> dict[str, Sections]:  # fmt: skip
-    """Provision every till behind its own link and return their configurations."""
-    if scenario.fleet.till_database == "postgresql":
+    """Provision every till behind its own link to each server and return their configurations."""
+    if scenario.fleet.till_database == "postgresql" and not fleet.tills_bring_postgres:
         fleet.start_postgres(TILL_POSTGRES)
     small = {till for fault in scenario.faults if fault.kind == SMALL_DISK_KIND for till in fault.targets}
     configs: dict[str, Sections] = {}
@@ -160,22 +154,19 @@ def _tills(
         if till in small:
             with contextlib.suppress(CannotRun):  # the fault then says why it can't be run
                 fleet.small_disk(till, SMALL_DISK_BYTES)
-        if scenario.fleet.till_database == "postgresql":
-            url = fleet.dsn(f"till_{till.lower()}", node=TILL_POSTGRES)
-        else:
-            url = f"sqlite:///{folder / 'till.db'}"
         sync: dict[str, Any] = {
             "continuous": till not in scenario.sync.scheduled_only,
             "reply_budget_ms": scenario.sync.reply_budget_ms,
         }
+        if sides[1:]:
+            sync["backoff_max_ms"] = PAIR_BACKOFF_MAX_MS
         if schedule:
             sync["schedule"] = schedule
-        link = fleet.link(till, "server")
         own = {
             "name": till,
-            "database": url,
+            "database": database_url(fleet, till, scenario.fleet.till_database),
             "listen": fleet.address(till),
-            "servers": [link.url],
+            "servers": [fleet.link(till, side.server).url for side in sides],
             "credential_file": write_secret(folder / "till.secret", secrets[till]),
             **certificates.shown_by(till),
             **certificates.known_by(till),
@@ -195,7 +186,14 @@ def provision_step(fleet: Fleet, till: str, *, cluster: str = "", clean: tuple[s
     """Return the command that sets a till up; `clean`: the options with which it is cleaned instead."""
     words = ["provision", "till", "--config", str(fleet.dir(till) / "till.toml"), *clean]
     words += ["--cluster", cluster] if cluster else []
-    return _step(fleet, f"provision-{till}", (till,), *words)
+    step = step_of(fleet, f"provision-{till}", (till,), *words)
+    return replace(step, argv=with_database(fleet, till, step.argv))
+
+
+def import_step(fleet: Fleet, server: str, till: str, file: Path) -> Step:
+    """Return the command with which a server takes in what a till exported."""
+    words = ("import-entries", "--config", str(fleet.dir(server) / "server.toml"), str(file))
+    return step_of(fleet, f"import-entries-{till}", (server, till), *words)
 
 
 def _wait_loaded(fleet: Fleet, tills: tuple[str, ...], say: Say) -> None:
@@ -212,24 +210,7 @@ def _wait_loaded(fleet: Fleet, tills: tuple[str, ...], say: Say) -> None:
             time.sleep(0.2)
 
 
-def _step(fleet: Fleet, name: str, folders: tuple[str, ...], *words: str) -> Step:
-    return Step(name=name, argv=(fleet.python, *PROGRAM, *words), env=fleet.python_env, folders=folders)
-
-
 def till_node(fleet: Fleet, name: str, config: Path, *, caps: Caps, folders: tuple[str, ...] = ()) -> NodePlan:
     """Return a till's process; `folders`: other tills whose data it uses."""
-    return _node(fleet, name, config, kind="till", caps=caps, folders=folders)
-
-
-def _node(
-    fleet: Fleet, name: str, config: Path, *, kind: str, caps: Caps | None = None, folders: tuple[str, ...] = ()
-) -> NodePlan:
-    return NodePlan(
-        name=name,
-        argv=(fleet.python, *PROGRAM, kind, "--config", str(config)),
-        env=fleet.python_env,
-        folders=folders,
-        health_url=f"{fleet.url(name)}/v1/health",
-        health_deadline_s=60.0,
-        caps=caps or Caps(),
-    )
+    plan = node_of(fleet, name, config, kind="till", caps=caps, folders=folders)
+    return replace(plan, argv=with_database(fleet, name, plan.argv), ports=ports(fleet, name))

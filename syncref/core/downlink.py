@@ -48,6 +48,7 @@ from syncref.core.terms import distrust
 from syncref.domain.identity import Cursor, Term
 from syncref.wire.sync import TermWire
 
+CONFLICT_DOUBLINGS_MAX = 8
 ASKING = frozenset({DownPhase.FETCHING, DownPhase.LOADING})
 
 
@@ -200,7 +201,8 @@ def _applied(state: DownlinkState, event: Applied, options: DownlinkOptions) -> 
     assert run is not None
     replaced = bool(run.replace)
     cursor = Cursor(term=run.term, pos=page.pos)
-    after = replace(state, cursor=cursor, run=None, page=None, conflicts=0)
+    conflicts = state.conflicts if event.mismatched else 0  # an end that settled nothing ends no quarrel
+    after = replace(state, cursor=cursor, run=None, page=None, conflicts=conflicts)
     if event.mismatched:
         alarm = Alarm(code="digest_mismatch", detail=", ".join(event.mismatched))
         if replaced:  # fetched anew and still different: not so fast again
@@ -232,7 +234,7 @@ def _conflicted(state: DownlinkState, event: ApplyConflicted, options: DownlinkO
         conflicts=0 if moved else state.conflicts + 1,
     )
     if not moved:  # two runs drop each other's pages: let chance decide which one ends first
-        waited = _back_off(replace(after, attempt=state.conflicts), event.draw, options)
+        waited = _back_off(after, event.draw, options, conflicts=state.conflicts + 1)
         return Step(waited.state, (DropStage(), *waited.effects))
     asked = _ask(after, options)
     return Step(asked.state, (DropStage(), *asked.effects))
@@ -358,11 +360,13 @@ def _elsewhere(
     return failed if alarm is None else Step(failed.state, (alarm, *failed.effects))
 
 
-def _back_off(state: DownlinkState, draw: float, options: DownlinkOptions, *, least_ms: int = 0) -> DownlinkStep:
-    attempt = state.attempt + 1
-    delay = full_jitter_ms(
-        attempt=attempt, draw=draw, base_ms=options.backoff_base_ms, max_ms=options.backoff_max_ms
-    )
+def _back_off(
+    state: DownlinkState, draw: float, options: DownlinkOptions, *, least_ms: int = 0, conflicts: int = 0
+) -> DownlinkStep:
+    """Wait a while: longer and longer after conflicts, until one run fits whole into the other's wait."""
+    attempt = 2 * conflicts - 1 if conflicts else state.attempt + 1
+    most = options.backoff_max_ms << min(2 * conflicts, CONFLICT_DOUBLINGS_MAX)
+    delay = full_jitter_ms(attempt=attempt, draw=draw, base_ms=options.backoff_base_ms, max_ms=most)
     after = replace(state, phase=DownPhase.BACKOFF, attempt=attempt, timer=state.timer + 1, page=None)
     return Step(after, (SetTimer(timer=after.timer, delay_ms=max(delay, least_ms)),))
 

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from syncref.core.step import Step, replace
+from syncref.core.terms import next_number
 from syncref.domain.identity import Term
 
 
@@ -87,7 +88,7 @@ class OperatorConfirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TillReported:
-    """A till has met this term number."""
+    """A till says that it has met this term number."""
 
     term_n: int
 
@@ -236,8 +237,7 @@ def _confirmed(state: FailoverState) -> FailoverStep:
 
 
 def _open_term(state: FailoverState, fresh_id: bytes) -> FailoverStep:
-    number = max(state.highest_seen, state.term.n) + 1
-    number += (state.rank - number) % state.ranks
+    number = next_number(max(state.highest_seen, state.term.n), rank=state.rank, ranks=state.ranks)
     term = Term(cluster=state.term.cluster, n=number, id=fresh_id)
     after = replace(state, role=Role.PROMOTING, new=term, highest_seen=number)
     return Step(after, (PersistTerm(term=term, timeline=state.timeline),))
@@ -277,9 +277,11 @@ def _operator_confirmed(state: FailoverState, event: OperatorConfirmed) -> Failo
 
 
 def _till_reported(state: FailoverState, event: TillReported) -> FailoverStep:
+    """A till's word alone fences no live server, for it may be forged: the peers are asked, and theirs does."""
     seen = _seen(state, event.term_n)
     if event.term_n > state.term.n and state.role is Role.LIVE:
-        return _fence(seen, event.term_n)
+        alarm = Alarm(code="till_met_newer", detail=f"a till says that it met term {event.term_n}")
+        return Step(seen, (alarm, AskPeers()) if state.peers else (alarm,))
     return Step(seen, ())
 
 

@@ -5,6 +5,15 @@ from __future__ import annotations
 from syncref.domain.identity import Term
 
 
+def next_number(above: int, *, rank: int, ranks: int) -> int:
+    """Return the lowest term number over `above` that a server of this rank may open.
+
+    No two servers have a number in common, so two that can't hear each other never open the same term.
+    """
+    number = above + 1
+    return number + (rank - number) % ranks
+
+
 def distrust(known: Term | None, told: Term) -> tuple[str, str] | None:
     """Return (alarm code, detail) when a server's term must not be believed or remembered, else None."""
     if known is None:

@@ -32,7 +32,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
     """Return the application of one worker, on a database that may not answer yet."""
     engine = open_engine(dsn, connections=CONNECTIONS)
     feed = FeedReader(engine)
-    ingest = Ingest(engine, now_ms, standbys=bool(config.peers))
+    ingest = Ingest(engine, now_ms, peers=len(config.peers), rank=config.rank)
 
     def changed() -> None:
         feed.generation += 1
@@ -59,12 +59,13 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
     watch = None
     if config.peers:
         calls = PeerCalls(config.peers, peer_secret(config.peer_secret_file), ca_file=config.ca_file)
-        watch = Watch(engine, Reign(engine, peers=len(config.peers)), calls)
+        watch = Watch(engine, Reign(engine, peers=len(config.peers), rank=config.rank), calls)
 
     async def start(_: Litestar) -> None:
         anyio.to_thread.current_default_thread_limiter().total_tokens = 32
         changes.start()
         background.start()
+        desk.refusals.start()
         if watch is not None:
             watch.start()
         event(_log, logging.INFO, "worker_started", listen=config.listen)
@@ -72,6 +73,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
     async def stop(_: Litestar) -> None:
         await anyio.to_thread.run_sync(changes.stop)
         await anyio.to_thread.run_sync(background.stop)
+        await anyio.to_thread.run_sync(desk.refusals.stop)
         if watch is not None:
             await anyio.to_thread.run_sync(watch.stop)
         engine.dispose()

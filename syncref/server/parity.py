@@ -48,6 +48,7 @@ def read_self(connection: Connection, config: ServerConfig) -> PeerAnswer:
         schema=schema_digest(connection),
         postgres=str(connection.execute(text("SHOW server_version")).scalar_one()),
         settings=shared_settings(config),
+        rank=config.rank,
     )
 
 
@@ -63,6 +64,9 @@ def compare(own: PeerAnswer, peers: Iterable[PeerAnswer]) -> list[Difference]:
         for key in sorted(own.settings.keys() | peer.settings.keys()):
             found.append((f"settings {key}", own.settings.get(key), peer.settings.get(key)))
     differences = [Difference(what=w, here=str(a), there=str(b)) for w, a, b in found if a != b]
+    for peer in live:
+        if peer.rank == own.rank:
+            differences.append(Difference(what="rank", here=str(own.rank), there="the same, expected another"))
     if not own.in_recovery:
         differences.append(Difference(what="role", here=own.role, there="expected a standby"))
     if own.lag_ms > LAG_MS_MAX:

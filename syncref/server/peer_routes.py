@@ -38,6 +38,10 @@ _CHANGE: dict[str, Any] = {
 }
 
 
+def _reign(worker: Worker) -> Reign:
+    return Reign(worker.engine, peers=len(worker.config.peers), rank=worker.config.rank)
+
+
 def _told(row: TermRow) -> RoleAnswer:
     return RoleAnswer(role=row.role.value, term_n=row.term.n, term_id=row.term.id.hex(), fenced_by=row.fenced_by)
 
@@ -45,7 +49,7 @@ def _told(row: TermRow) -> RoleAnswer:
 async def _decide(request: AnyRequest, state: State, act: Callable[[Reign], TermRow]) -> RoleAnswer:
     worker: Worker = state.worker
     worker.desk.identify(request, "server")
-    reign = Reign(worker.engine, peers=len(worker.config.peers))
+    reign = _reign(worker)
     return _told(await to_thread.run_sync(act, reign))
 
 
@@ -60,7 +64,7 @@ async def peer(request: AnyRequest, state: State, term_n: Count = 0) -> PeerAnsw
 
     def read() -> PeerAnswer:
         if term_n:
-            Reign(worker.engine, peers=len(worker.config.peers)).asked(term_n)
+            _reign(worker).asked(term_n)
         with snapshot(worker.engine) as connection:
             return read_self(connection, worker.config)
 

@@ -38,11 +38,12 @@ _log = logging.getLogger("syncref.server.reign")
 
 
 class Reign:
-    """One server's part in who is live. `peers`: how many other servers may be."""
+    """One server's part in who is live. `peers`: how many other servers may be; `rank`: this one's of all."""
 
-    def __init__(self, engine: Engine, *, peers: int) -> None:
+    def __init__(self, engine: Engine, *, peers: int, rank: int = 0) -> None:
         self._engine = engine
         self._peers = peers
+        self._rank = rank
 
     def now(self) -> TermRow:
         """Return what the database is now. Raises NotLive before provisioning."""
@@ -59,7 +60,7 @@ class Reign:
         """
         with self._alone():
             row = self.now()
-            state = replace(_state(row, self._peers), role=Role.STARTING, timeline=row.timeline, new=None)
+            state = replace(self._state(row), role=Role.STARTING, timeline=row.timeline, new=None)
             started = core.Started(
                 timeline=row.now_timeline,
                 in_recovery=row.recovering,
@@ -71,7 +72,7 @@ class Reign:
     def confirm(self) -> TermRow:
         """The operator says that this is the live one. A fence ends under a new term."""
         with self._alone():
-            return self._play(_state(self.now(), self._peers), core.OperatorConfirmed(fresh_id=_fresh()))
+            return self._play(self._state(self.now()), core.OperatorConfirmed(fresh_id=_fresh()))
 
     def fence(self, term_n: int) -> TermRow:
         """Take no more writes, for the sake of a newer term. Refused (RuleBroken) when it is not newer."""
@@ -81,7 +82,7 @@ class Reign:
                 raise RuleBroken("a standby takes no writes as it is")
             if term_n <= row.term.n:
                 raise RuleBroken(f"term {term_n} is not newer than {row.term.n}")
-            return self._play(_state(row, self._peers), core.FenceAsked(term_n=term_n))
+            return self._play(self._state(row), core.FenceAsked(term_n=term_n))
 
     def promote(self) -> TermRow:
         """Make this standby the live server. Asked again, a promotion that was cut short is finished."""
@@ -90,17 +91,17 @@ class Reign:
             if row.role is Role.LIVE:
                 return row
             if row.role is Role.PROMOTING:
-                return self._play(_state(row, self._peers), core.OperatorConfirmed(fresh_id=_fresh()))
+                return self._play(self._state(row), core.OperatorConfirmed(fresh_id=_fresh()))
             if row.role is not Role.STANDBY:
                 raise RuleBroken(f"only a standby can be promoted, this server is {row.role.value}")
-            return self._play(_state(row, self._peers), core.PromoteAsked(fresh_id=_fresh()))
+            return self._play(self._state(row), core.PromoteAsked(fresh_id=_fresh()))
 
     def asked(self, term_n: int) -> None:
         """A peer asks for this server's role, and told the highest term that it knows."""
         row = self.now()
         if term_n > row.term.n and row.role in (Role.STARTING, Role.LIVE):
             with self._alone():
-                self._play(_state(self.now(), self._peers), core.PeerAsked(term_n=term_n))
+                self._play(self._state(self.now()), core.PeerAsked(term_n=term_n))
 
     def told(self, role: Role, term_n: int) -> TermRow:
         """A peer told its role and term."""
@@ -113,7 +114,7 @@ class Reign:
             # A database that left its timeline waits for the operator: its promotion may have been cut short.
             if row.role is Role.PROMOTING and term_n <= row.term.n:
                 return row
-            return self._play(_state(row, self._peers), told)
+            return self._play(self._state(row), told)
 
     def _play(self, state: FailoverState, first: FailoverEvent) -> TermRow:
         events = deque([first])
@@ -165,6 +166,21 @@ class Reign:
         row = self.now()
         return core.DatabasePromoted(timeline=row.now_timeline, term=row.term)
 
+    def _state(self, row: TermRow) -> FailoverState:
+        """Return the core's state as the database has it."""
+        left = row.role is Role.PROMOTING
+        return FailoverState(
+            role=Role.STARTING if left else row.role,
+            term=row.term,
+            timeline=row.now_timeline,
+            peers=self._peers,
+            rank=self._rank,
+            ranks=self._peers + 1,
+            highest_seen=max(row.term.n, row.fenced_by or 0),
+            fenced_by=row.fenced_by or 0,
+            new=Term(cluster=row.term.cluster, n=0, id=_fresh()) if left else None,
+        )
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Decide alone: one process at a time, also while the database is a standby."""
@@ -182,17 +198,3 @@ class Reign:
 
 def _fresh() -> bytes:
     return secrets.token_bytes(ID_BYTES)
-
-
-def _state(row: TermRow, peers: int) -> FailoverState:
-    """Return the core's state as the database has it."""
-    left = row.role is Role.PROMOTING
-    return FailoverState(
-        role=Role.STARTING if left else row.role,
-        term=row.term,
-        timeline=row.now_timeline,
-        peers=peers,
-        highest_seen=max(row.term.n, row.fenced_by or 0),
-        fenced_by=row.fenced_by or 0,
-        new=Term(cluster=row.term.cluster, n=0, id=_fresh()) if left else None,
-    )

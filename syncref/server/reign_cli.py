@@ -73,7 +73,7 @@ def _decide(config_file: Path, act: Callable[[ServerConfig, Reign], TermRow]) ->
     config = load_server(config_file)
     with database_of(config.database, config.data_dir) as dsn:
         engine = open_engine(dsn, connections=3)
-        row = act(config, Reign(engine, peers=len(config.peers)))
+        row = act(config, Reign(engine, peers=len(config.peers), rank=config.rank))
         engine.dispose()
     click.echo(f"{row.role.value}, term {row.term.n}")
 

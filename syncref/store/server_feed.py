@@ -220,8 +220,10 @@ def prune_changes(connection: Connection, *, before_ms: int) -> int:
 
 
 def _remove_tombstones(connection: Connection, spec: MasterTable, keys: list[Row]) -> None:
-    """Remove tombstones that no remaining change names."""
+    """Remove tombstones that no remaining change names; a key that comes again begins above their versions."""
     stored = read_rows(connection, spec, keys)
+    highest = max((found.version for found in stored.values() if found.deleted), default=0)
+    connection.execute(text("UPDATE feed_floor SET version = greatest(version, :highest)"), {"highest": highest})
     match = " AND ".join(f'"{name}" = :k{i}' for i, name in enumerate(spec.key_names))
     for key, found in stored.items():
         if found.deleted:

@@ -1,7 +1,8 @@
 """Writing masters: versions are raised under each row's lock, and every change is named in the log.
 
-Rows are locked in key order; a key that is not there yet gets an invisible tombstone of version 0 first,
-so that two clerks who create one key meet at the same lock.
+Rows are locked in key order; a key that is not there yet gets an invisible tombstone of the lowest version first,
+so that two clerks who create one key meet at the same lock. A key whose tombstone was removed may be created
+again: no key goes to a lower version, so versions of keys that are not there begin above all removed ones.
 """
 
 from __future__ import annotations
@@ -50,15 +51,16 @@ def signed(value: int) -> int:
 
 
 def lock_rows(connection: Connection, spec: MasterTable, keys: Iterable[Row]) -> dict[Row, Stored]:
-    """Lock the rows of these keys for this transaction and return them; absent keys have version 0."""
+    """Lock the rows of these keys for this transaction and return them; absent keys get a tombstone."""
     found: dict[Row, Stored] = {}
     ordered = sorted(set(keys))
     for start in range(0, len(ordered), _CHUNK):
         arrays, names, source = _arrays(spec.key, ordered[start : start + _CHUNK])
         connection.execute(
             text(
-                f'INSERT INTO "{spec.name}" ({names}, version, deleted) SELECT {names}, 0, true '
-                f"FROM {source} ORDER BY {names} ON CONFLICT DO NOTHING"
+                f'INSERT INTO "{spec.name}" ({names}, version, deleted) '
+                f"SELECT {names}, (SELECT version FROM feed_floor), true FROM {source} "
+                f"ORDER BY {names} ON CONFLICT DO NOTHING"
             ),
             arrays,
         )
@@ -122,11 +124,12 @@ def change_row(
 
 def insert_rows(connection: Connection, spec: MasterTable, rows: Mapping[Row, Row], *, at_ms: int) -> None:
     """COPY rows that are known to be absent, as their first versions, and log them. For imports."""
+    first = 1 + int(connection.execute(text("SELECT version FROM feed_floor")).scalar_one())
     columns = (*spec.column_names, "version", "deleted")
-    copy_rows(connection, spec.name, columns, ((*key, *values, 1, False) for key, values in rows.items()))
+    copy_rows(connection, spec.name, columns, ((*key, *values, first, False) for key, values in rows.items()))
     _log(
         connection,
-        [change_row(spec, key, None, values, 1, at_ms=at_ms, urgent=False) for key, values in rows.items()],
+        [change_row(spec, key, None, values, first, at_ms=at_ms, urgent=False) for key, values in rows.items()],
     )
 
 

@@ -115,6 +115,9 @@ def create_schema(engine: Engine) -> None:
             raise ConfigInvalid(f"PostgreSQL 14 or newer is needed, this is {version}")
         metadata.create_all(connection)
         connection.execute(text(_TRIGGER))
+        connection.execute(
+            text("ALTER TABLE feed_floor ADD COLUMN IF NOT EXISTS version bigint NOT NULL DEFAULT 0")
+        )
         connection.execute(text("INSERT INTO feed_floor (pos) VALUES (0) ON CONFLICT DO NOTHING"))
         connection.execute(
             text("INSERT INTO feed_base SELECT unnest(CAST(:names AS text[])), 0 ON CONFLICT DO NOTHING"),

@@ -156,6 +156,7 @@ feed_floor = Table(  # one row: changes below this position, and tombstones with
     metadata,
     Column("one", Boolean, primary_key=True, server_default=text("true")),
     Column("pos", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),  # none of a removed one was higher
 )
 feed_base = Table(  # what the removed changes had added to each table's digest, modulo 2**64 as signed
     "feed_base",
@@ -198,6 +199,17 @@ opening_stock = Table(  # stock as imported, the start of the stock sum
     metadata,
     Column("sku", Text, primary_key=True),
     Column("qty", BigInteger, nullable=False),
+)
+refusal = Table(  # what was refused for security's sake: by whom, why, how often
+    "refusal",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
 )
 abandoned = Table(  # a till's day that will never be closed, with the operator's evidence
     "abandoned",

@@ -12,6 +12,7 @@ class PeerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     replay_lsn  how far a standby has replayed, None on a server that is none; `lag_ms` its age
     heads       (till, incarnation in hex, durable sequence) of every journal
     settings    what must be equal on both, by key of server.toml
+    rank        must differ: each server opens term numbers of its own rank
     """
 
     name: str
@@ -30,6 +31,7 @@ class PeerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     schema: str
     postgres: str
     settings: dict[str, int]
+    rank: int = 0
 
 
 class FenceAsk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from chaos.fleet.simulated.mutants import Mutant, all_mutants, planted
+from chaos.fleet.simulated.mutants import Mutant, all_mutants, field_mutants, planted
 from chaos.fleet.simulated.run import Outcome, play_seeds
 
-MUTANTS = all_mutants()
+MUTANTS = [*all_mutants(), *field_mutants()]
 SEEDS = 150
 
 
@@ -40,4 +40,4 @@ def test_without_the_bug_the_same_fault_breaks_nothing(mutant: Mutant) -> None:
 
 def test_all_forty_rows_are_planted() -> None:
     """S1 to S40, each once."""
-    assert [mutant.id for mutant in MUTANTS] == [f"S{n}" for n in range(1, 41)]
+    assert [mutant.id for mutant in all_mutants()] == [f"S{n}" for n in range(1, 41)]

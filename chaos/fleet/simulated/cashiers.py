@@ -123,6 +123,7 @@ class Cashiers:
         def reply(told: Told) -> None:
             if node.replies_cut:
                 return
+            self.world.bites.count("edited" if edited else "repeat")
             if edited and (told.ok or told.code != "operation_reused"):
                 self.world.watch.find("money", f"{node.name} answers another basket under a used op id")
             elif not edited and told != chosen.told:
@@ -139,6 +140,8 @@ class Cashiers:
 
     def _attempt(self, asked: Asked) -> None:
         node = self.world.tills[asked.node]
+        if node.gone:
+            return
         heard: list[Told] = []
         node.ask(asked.operation, heard.append)
         if not heard or node.replies_cut:
@@ -146,17 +149,26 @@ class Cashiers:
             self.world.loop.after(700, self._attempt, asked)
             return
         told = heard[0]
+        if told.code == "not_loaded" and node.store.loaded:
+            self.world.watch.find("experience", f"{node.name} has its masters and does not sell")
         if told.code in AGAIN:
             self.world.loop.after(700, self._attempt, asked)
             return
         asked.state = "ok" if told.ok else "fail"
         asked.told = told
+        if told.ok:
+            self.world.bites.count(asked.operation.kind)
         if told.ok and asked.operation.kind == "sale":
             self.sold.append(asked)
 
     def waiting(self) -> list[bytes]:
         """Return the operations that were not answered yet."""
-        return [op for op, asked in self.world.history.operations.items() if asked.state == "waiting"]
+        tills = self.world.tills
+        return [
+            op
+            for op, asked in self.world.history.operations.items()
+            if asked.state == "waiting" and not tills[asked.node].gone
+        ]
 
 
 def date(day: int) -> str:

@@ -29,7 +29,7 @@ class Clerks:
 
     def connect(self) -> None:
         """Join the servers' network."""
-        self.links = [Link(self.world.loop, self.world.draw, self, server) for server in self.world.servers]
+        self.links = [self.world.link(self, server) for server in self.world.servers]
 
     def opening(self) -> tuple[MasterChange, ...]:
         """Return the masters that the chain begins with."""
@@ -95,6 +95,7 @@ class Clerks:
                 if document.answer is None:
                     document.answer = answer
                     risk = "at risk" if answer.at_risk else "ok"
+                    self.world.bites.count("at_risk" if answer.at_risk else "document")
                     self.world.note(f"clerk: document {op.hex()[-6:]} is {risk}")
                 return
             self.world.loop.after(400, self._again, op, server)

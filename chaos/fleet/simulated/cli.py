@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
 import click
 
+from chaos.fleet.simulated.bites import told
 from chaos.fleet.simulated.plan import PROFILES, loads
 
 if TYPE_CHECKING:  # the fleet itself is loaded when a command runs, not when the command line is read
@@ -34,6 +36,22 @@ class Chunk:
     sales: int
     cpu_s: float
     failing: Outcome | None
+    bites: Counter[str] = field(default_factory=Counter)
+    bitten: Counter[str] = field(default_factory=Counter)  # in how many schedules
+    killed: Counter[str] = field(default_factory=Counter)
+
+    def and_then(self, other: Chunk) -> Chunk:
+        """Return both together, with the first failing schedule."""
+        return Chunk(
+            schedules=self.schedules + other.schedules,
+            virtual_ms=self.virtual_ms + other.virtual_ms,
+            sales=self.sales + other.sales,
+            cpu_s=self.cpu_s + other.cpu_s,
+            failing=self.failing or other.failing,
+            bites=self.bites + other.bites,
+            bitten=self.bitten + other.bitten,
+            killed=self.killed + other.killed,
+        )
 
 
 def work(first: int, count: int, profile: str, mutant: str | None) -> Chunk:
@@ -44,16 +62,31 @@ def work(first: int, count: int, profile: str, mutant: str | None) -> Chunk:
     started = time.process_time()
     schedules = virtual_ms = sales = 0
     failing = None
+    bites: Counter[str] = Counter()
+    bitten: Counter[str] = Counter()
+    killed: Counter[str] = Counter()
     with planted(mutant) as own_profile:
         for outcome in play_seeds(first, count, own_profile or profile):
             schedules += 1
             virtual_ms += outcome.virtual_ms
             sales += outcome.sales
+            bites.update(outcome.bites)
+            bitten.update(outcome.bites.keys())
+            killed.update(outcome.killed)
             if outcome.findings:
                 failing = outcome
                 break
     cpu_s = time.process_time() - started
-    return Chunk(schedules=schedules, virtual_ms=virtual_ms, sales=sales, cpu_s=cpu_s, failing=failing)
+    return Chunk(
+        schedules=schedules,
+        virtual_ms=virtual_ms,
+        sales=sales,
+        cpu_s=cpu_s,
+        failing=failing,
+        bites=bites,
+        bitten=bitten,
+        killed=killed,
+    )
 
 
 @click.command()
@@ -94,13 +127,7 @@ def simulate(
     until = None if minutes is None else started + 60 * minutes
     total = Chunk(schedules=0, virtual_ms=0, sales=0, cpu_s=0.0, failing=None)
     for chunk in chunks(begin, count, workers, until, profile=profile, mutant=mutant):
-        total = Chunk(
-            schedules=total.schedules + chunk.schedules,
-            virtual_ms=total.virtual_ms + chunk.virtual_ms,
-            sales=total.sales + chunk.sales,
-            cpu_s=total.cpu_s + chunk.cpu_s,
-            failing=total.failing or chunk.failing,
-        )
+        total = total.and_then(chunk)
         if total.failing is not None:
             break
     speed = total.virtual_ms / 1000 / max(total.cpu_s, 1e-9)
@@ -108,6 +135,8 @@ def simulate(
         f"{total.schedules} schedules, {total.sales} sales, {total.virtual_ms / 3_600_000:.1f} h of the chain's "
         f"time in {time.monotonic() - started:.1f} s: {speed:,.0f} times real time on each processor"
     )
+    for line in told(total.bites, total.bitten, total.killed):
+        click.echo(line)
     if total.failing is None:
         click.echo("no invariant was broken")
         return

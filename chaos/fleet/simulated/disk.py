@@ -1,4 +1,4 @@
-"""A disk that loses what was not synced when the power goes: whole records, in order, a torn one with them."""
+"""A disk that loses what was not synced when the power goes: the last records, the first of them torn."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from random import Random
 from typing import Any
 
 Record = tuple[Any, ...]
+TORN: Record = ("torn",)
 
 
 class Disk:
     """A log of transactions. Killing a process loses none of it (the page cache stays), a power cut may.
 
-    A record that was being written when the power went is torn: its checksum tells, so it is not there.
+    Of what is lost the first record stays as a torn tail; its checksum tells, and whoever opens the disk drops it.
     """
 
     def __init__(self, records: list[Record] | None = None) -> None:
@@ -32,7 +33,16 @@ class Disk:
         lost = len(self.records) - kept
         del self.records[kept:]
         self.synced = kept
+        if lost:
+            self.records.append(TORN)
         return lost
+
+    def recover(self) -> bool:
+        """Drop a torn tail, as whoever opens the disk does; return whether there was one."""
+        torn = bool(self.records) and self.records[-1] is TORN
+        if torn:
+            self.records.pop()
+        return torn
 
     def copy(self, length: int | None = None) -> Disk:
         """Return an image of the disk, of now or of when it had `length` records."""

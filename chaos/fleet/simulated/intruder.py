@@ -17,6 +17,13 @@ class Intruder:
     def __init__(self, till: TillNode, server: int) -> None:
         self.till = till
         self.link = till.links[server]
+        self.sent = False
+
+    def try_often(self, times: int) -> None:
+        """Begin again and again, until something was there to be sent."""
+        if times and not self.sent and self.till.alive:
+            self.till.guarded(self.begin)
+            self.till.world.loop.after(100, self.try_often, times - 1)
 
     def begin(self) -> None:
         """Shake hands."""
@@ -59,6 +66,8 @@ class Intruder:
             prev_hash=previous,
             payloads=payloads,
         )
+        self.sent = True
+        self.till.world.bites.count("uploader")
         self.till.note(f"second uploader sends {after + 1}..{after + count}")
         self.link.ask("batch", batch, timeout_ms=2000, done=_heard, failed=_nothing)
 

@@ -23,7 +23,7 @@ def judge(world: World) -> list[Finding]:
     """Return everything that must not be, found while the schedule ran and at its end."""
     live = world.live()
     if live is not None:
-        for check in (receipts, gapless, chain, settlement, masters, edits, stock):
+        for check in (receipts, money, gapless, chain, settlement, masters, edits, stock):
             check(world, live.store, world.watch.find)
     return world.watch.findings
 
@@ -84,6 +84,18 @@ def _on_till(world: World, till: TillNode, find: Find) -> None:
             find("receipts", f"{op.hex()} was ok and is not on {till.name}")
 
 
+def money(world: World, store: ServerStore, find: Find) -> None:
+    """What is posted is what was printed: each line and each payment."""
+    for op, asked in world.history.operations.items():
+        posted, told = store.by_op.get(op), asked.told
+        if posted is None or told is None or not told.ok or asked.node in world.losers:
+            continue
+        printed = world.watch.printed.get(told.receipt_no)
+        receipt = posted.row.receipt
+        if printed is not None and (receipt.lines, receipt.payments) != (printed.lines, printed.payments):
+            find("money", f"{told.receipt_no} is on the server with {receipt.payments}, not as printed")
+
+
 def gapless(world: World, store: ServerStore, find: Find) -> None:
     """Receipt numbers run from 1 without a gap within an incarnation."""
     for key, journal in store.journals.items():
@@ -110,6 +122,8 @@ def _aside_ops(store: ServerStore) -> set[bytes]:
 def chain(world: World, store: ServerStore, find: Find) -> None:
     """Till bytes are server bytes wherever both have them, and the hashes follow from the bytes."""
     for till in world.tills:
+        if till.gone:
+            continue
         journals = dict(till.store.archive)
         current = till.store.journal.key.incarnation
         journals[current] = (till.store.anchor, till.store.entries)
@@ -146,6 +160,9 @@ def settlement(world: World, store: ServerStore, find: Find) -> None:
     }
     for op in sorted(aside - world.poison):
         find("settlement", f"{op.hex()} is set aside and nothing is wrong with it")
+    for node in world.tills:
+        if node.index not in world.losers and node.store.journal.business_date is not None:
+            find("settlement", f"{node.name} can't close {node.store.journal.business_date}")
     for till, date in sorted(dates):
         facts = day_facts(store, till, date)
         settled = settle(facts)
@@ -160,6 +177,8 @@ def settlement(world: World, store: ServerStore, find: Find) -> None:
 def masters(world: World, store: ServerStore, find: Find) -> None:
     """Every till has the server's rows, at the server's versions."""
     for till in world.tills:
+        if till.gone:
+            continue
         have = till.store.masters.tables
         for table in store.tables.keys() | have.keys():
             want = {key: row for key, row in store.tables.get(table, {}).items() if row[0] is not None}

@@ -26,6 +26,10 @@ class MasterRows:
         self.digests: dict[str, int] = {}
         self.prices: dict[str, dict[int, tuple[int, int]]] = {}
 
+    def whole_digests(self) -> dict[str, int]:
+        """Return the digest of every table, of empty ones as well."""
+        return {table: self.digests.get(table, 0) for table in KEY_LENGTH}
+
     def key_of(self, row: FeedRow) -> Row:
         """Return the key of a travelling row."""
         return row.row[: KEY_LENGTH[row.table]]

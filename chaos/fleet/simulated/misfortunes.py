@@ -82,7 +82,7 @@ def _weather(world: World, action: Action, change: Callable[[Weather], None]) ->
 
     def lift() -> None:
         for link in links:
-            link.weather = Weather()
+            link.weather = link.fair()
 
     world.loop.after(action.for_ms, lift)
 
@@ -95,6 +95,52 @@ def cut(world: World, action: Action) -> None:
 def black(world: World, action: Action) -> None:
     """Turn links into black holes."""
     _weather(world, action, lambda weather: setattr(weather, "black", True))
+
+
+def stall(world: World, action: Action) -> None:
+    """Let links hold what they carry for a while, and let it through afterwards."""
+    until = world.loop.now + action.for_ms
+    _weather(world, action, lambda weather: setattr(weather, "stalled_until", until))
+
+
+def bad_line(world: World, action: Action) -> None:
+    """Give a till the line it will always have: a second of latency, and a cut every few seconds. Healing
+    does not mend it: to sync over it is what the till is for."""
+    till = _till(world, action)
+    for link in till.links:
+        link.usual = Weather(latency_ms=400, spread_ms=100)
+        link.weather = link.fair()
+
+    def cut_off(off: bool) -> None:
+        for link in till.links:
+            link.usual.cut = link.weather.cut = off
+        world.loop.after(1500 if off else 6000, cut_off, not off)
+
+    cut_off(True)
+
+
+def outage(world: World, action: Action) -> None:
+    """Cut a till off until everything is healed."""
+    for link in _till(world, action).links:
+        link.weather.cut = True
+        link.usual.cut = True
+    world.outages.append(_till(world, action))
+
+
+def scrap(world: World, action: Action) -> None:
+    """Let a till die in mid-effect and never come back: what was only on its disk is a declared loss."""
+    till = _till(world, action)
+    till.die_soon(action.n, power=False)
+
+    def gone() -> None:
+        if not till.gone:
+            till.die()
+            till.gone = True
+            world.bites.count("scrap")
+            world.lost_with(till, set(till.store.ops))
+
+    till.on_death = gone
+    world.loop.after(action.for_ms + 500, _unless_healed, world, gone)
 
 
 def answers_cut(world: World, action: Action) -> None:
@@ -146,6 +192,7 @@ def lag(world: World, action: Action) -> None:
     for server in world.servers:
         if server.standby_of is not None and server.replication_stopped_ms is None:
             server.catch_up()
+            world.bites.count("lag")
             server.replication_stopped_ms = world.loop.now
             world.loop.after(action.for_ms, setattr, server, "replication_stopped_ms", None)
 
@@ -193,6 +240,8 @@ def restore(world: World, action: Action) -> None:
     age = min(action.for_ms, world.retention_ms // 2)
     until = world.loop.now - age
     length = max(1, sum(1 for at in live.commit_times if at <= until))
+    if length < len(live.store.records):
+        world.bites.count("restore")
     standbys = live.standbys()
     live.highest_told = max(server.store.term.n for server in world.servers)
     live.die()
@@ -220,6 +269,7 @@ def reimage(world: World, action: Action) -> None:
     """Give a till a new disk: what was only on the old one is a declared loss."""
     till = _till(world, action)
     till.die()
+    world.bites.count("reimage")
     world.lost_with(till, set(till.store.ops))
     reprovision(world, till)
     world.loop.after(300, world.switch_on, till)
@@ -239,6 +289,8 @@ def rollback(world: World, action: Action) -> None:
     till.die()
     length = len(till.disk.records)
     kept = length - min(length // 3, 1 + action.n)
+    if kept < length:
+        world.bites.count("rollback")
     before = set(till.store.ops)
     till.disk = till.disk.copy(kept)
     till.store = TillStore(till.disk, cluster=world.cluster, key=till.key)
@@ -253,6 +305,7 @@ def clone(world: World, action: Action) -> None:
     till = _till(world, action)
     if till.index in world.clones or till.index in world.clones.values() or not till.alive:
         return
+    world.bites.count("clone")
     twin = world.add_till(till.disk.copy(), till.key)
     world.losers |= {till.index, twin.index}
     world.twins |= {till.index, twin.index}
@@ -270,6 +323,7 @@ def compact(world: World, action: Action) -> None:
     """Let the live server forget its tombstones."""
     live = world.live()
     if live is not None and not live.store.begun:
+        world.bites.count("tombstones")
         live.store.write("compact")
         live.commit_times.append(world.loop.now)
 
@@ -306,7 +360,7 @@ def clerks_cut(world: World, action: Action) -> None:
 
     def lift() -> None:
         for link in world.clerks.links:
-            link.weather = Weather()
+            link.weather = link.fair()
 
     world.loop.after(action.for_ms, lift)
 
@@ -333,7 +387,7 @@ def second_uploader(world: World, action: Action) -> None:
     """Let another process of a till upload its queue, batches out of order."""
     till = _till(world, action)
     if till.alive:
-        till.guarded(Intruder(till, action.amount % 2).begin)
+        Intruder(till, action.amount % 2).try_often(20)
 
 
 def _asleep(world: World, action: Action, for_ms: int) -> None:
@@ -355,7 +409,7 @@ def _peers_black(world: World, for_ms: int) -> None:
 
     def lift() -> None:
         for link in world.peers.values():
-            link.weather = Weather()
+            link.weather = link.fair()
 
     world.loop.after(for_ms, lift)
 
@@ -414,7 +468,7 @@ def old_server_alone(world: World, action: Action) -> None:
     def back() -> None:
         for till in world.tills:
             for link in till.links:
-                link.weather = Weather()
+                link.weather = link.fair()
         world.switch_on(standby)
 
     world.loop.after(1500, _unless_healed, world, alone)
@@ -484,6 +538,10 @@ KINDS: dict[str, Callable[[World, Action], None]] = {
         kill_server,
         cut,
         black,
+        stall,
+        bad_line,
+        outage,
+        scrap,
         answers_cut,
         noise,
         clock,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Protocol
 
+from chaos.fleet.simulated.bites import Bites
 from chaos.fleet.simulated.loop import Loop
 
 Answer = object
@@ -34,6 +35,9 @@ class Client(Protocol):
     alive: bool
 
 
+SPEED_MS = 2
+
+
 @dataclass(slots=True)
 class Weather:
     """How a link behaves now. Shares are of 1; times in milliseconds."""
@@ -41,7 +45,7 @@ class Weather:
     cut: bool = False  # refused at once
     black: bool = False  # nothing comes through, nothing is refused
     answers_cut: bool = False  # requests arrive, answers don't
-    latency_ms: int = 2
+    latency_ms: int = SPEED_MS
     spread_ms: int = 6
     drop: float = 0.0
     repeat: float = 0.0
@@ -49,6 +53,7 @@ class Weather:
     late_ms: int = 3000
     uploads_cut: bool = False  # batches are lost, what is small goes through
     acks_late_ms: int = 0
+    stalled_until: int = 0  # what is sent before that instant arrives after it
 
 
 @dataclass(slots=True)
@@ -61,14 +66,22 @@ class Exchange:
     failed: Callable[[], None]
     over: bool = False
     extra_ms: int = 0
+    number: int = 0
 
 
 class Link:
-    """From a client to one server."""
+    """From a client to one server. `usual` is the weather it comes back to; `bites` counts what is felt."""
 
-    def __init__(self, loop: Loop, draw: Random, client: Client, server: Server) -> None:
-        self.loop, self.draw, self.client, self.server = loop, draw, client, server
+    def __init__(self, loop: Loop, draw: Random, client: Client, server: Server, bites: Bites) -> None:
+        self.loop, self.draw, self.client, self.server, self.bites = loop, draw, client, server, bites
+        self.usual = Weather()
         self.weather = Weather()
+        self.sent = 0
+        self.arrived = 0
+
+    def fair(self) -> Weather:
+        """Return the weather of a link that nothing befalls."""
+        return replace(self.usual)
 
     def ask(
         self,
@@ -81,30 +94,43 @@ class Link:
     ) -> None:
         """Send a request. `done` may come late, twice, or after `failed`; one of them comes."""
         weather = self.weather
-        exchange = Exchange(self.client.boot, self.loop.now + timeout_ms, done, failed)
+        self.sent += 1
+        exchange = Exchange(self.client.boot, self.loop.now + timeout_ms, done, failed, number=self.sent)
         if request == "batch":
             exchange.extra_ms = weather.acks_late_ms
             if weather.uploads_cut:
+                self.bites.count("net.black")
                 self._lose(exchange)
                 return
         if weather.cut:
+            self.bites.count("net.cut")
             self.loop.after(1, self._fail, exchange)
             return
         if weather.black or (weather.drop and self.draw.random() < weather.drop):
+            self.bites.count("net.black" if weather.black else "net.drop")
             self._lose(exchange)
             return
         self.loop.after(self._delay(), self._arrive, request, argument, exchange)
         if weather.repeat and self.draw.random() < weather.repeat:
+            self.bites.count("net.repeat")
             self.loop.after(self._delay() + weather.late_ms, self._arrive, request, argument, exchange)
 
     def _delay(self) -> int:
         weather = self.weather
         delay = weather.latency_ms + int(self.draw.random() * weather.spread_ms)
+        if weather.stalled_until > self.loop.now:
+            self.bites.count("net.stall")
+            delay += weather.stalled_until - self.loop.now
         if weather.late and self.draw.random() < weather.late:
+            self.bites.count("net.late")
             delay += int(self.draw.random() * weather.late_ms)
         return delay
 
     def _arrive(self, request: str, argument: object, exchange: Exchange) -> None:
+        if exchange.number < self.arrived:
+            self.bites.count("net.reorder")
+        else:
+            self.arrived = exchange.number
         if not self.server.alive:
             self.loop.after(self.weather.latency_ms, self._fail, exchange)
             return
@@ -121,6 +147,7 @@ class Link:
         weather = self.weather
         gone = weather.cut or weather.black or weather.answers_cut
         if gone or (weather.drop and self.draw.random() < weather.drop):
+            self.bites.count("net.answer")
             self._lose(exchange)
             return
         delay = self._delay() + exchange.extra_ms

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 class Node:
     """A process on a machine. `crossed` counts the boundaries between its effects; it dies at `doom`."""
 
+    kind = "node"
+
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.name = name
@@ -28,10 +30,11 @@ class Node:
         """Return this machine's own clock: it starts near the true time, drifts and jumps."""
         return self.world.epoch_ms + int(self.world.loop.now * self.rate) + self.offset_ms
 
-    def boundary(self) -> None:
-        """Between two effects: here the node may die."""
+    def boundary(self, effect: object) -> None:
+        """Stand before an effect, or inside one that has a name: here the node may die."""
         self.crossed += 1
         if self.crossed == self.doom:
+            self.world.bites.kill(self.kind, effect if isinstance(effect, str) else type(effect).__name__)
             raise Killed
 
     def die_soon(self, boundaries: int, *, power: bool) -> None:

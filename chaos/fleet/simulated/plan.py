@@ -64,6 +64,7 @@ class Profile:
     sales: int = 8
     edits: int = 5
     span_ms: int = 20_000
+    first_ms: int = 500  # no misfortune before
     retention_ms: int = 60_000
     refunds: float = 0.15
     repeats: float = 0.1
@@ -112,6 +113,10 @@ EVERYTHING = {
     "old_server_alone": 0.05,
     "urgent_during_bulk": 0.1,
     "restore_while_acks_travel": 0.05,
+    "stall": 0.4,
+    "bad_line": 0.05,
+    "scrap": 0.05,
+    "outage": 0.05,
 }
 PROFILES: dict[str, Profile] = {
     "everything": Profile(misfortunes=EVERYTHING),
@@ -149,7 +154,7 @@ def plan(seed: int, profile: str = "everything") -> Plan:
         actions.append(_edit(draw, shape, number, span))
     for kind, mean in shape.misfortunes.items():
         count = int(mean) + (1 if draw.random() < mean - int(mean) else 0)
-        actions.extend(_misfortune(draw, kind, tills, span) for _ in range(count))
+        actions.extend(_misfortune(draw, kind, tills, (shape.first_ms, span)) for _ in range(count))
     actions.sort(key=lambda action: (action.at, action.kind, action.n))
     return Plan(
         seed=seed,
@@ -192,9 +197,9 @@ def _edit(draw: Random, shape: Profile, number: int, span: int) -> Action:
     )
 
 
-def _misfortune(draw: Random, kind: str, tills: int, span: int) -> Action:
+def _misfortune(draw: Random, kind: str, tills: int, between_ms: tuple[int, int]) -> Action:
     return Action(
-        at=draw.randint(500, span),
+        at=draw.randint(*between_ms),
         kind=kind,
         who=draw.randrange(tills),
         n=draw.randint(0, 12),

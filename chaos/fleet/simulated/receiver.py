@@ -49,7 +49,7 @@ class Receiver:
         while following:
             self.state, effects = downlink.step(self.state, following.popleft(), options=options)
             for effect in effects:
-                self.till.boundary()
+                self.till.boundary(effect)
                 after = self.do(effect)
                 if after is not None:
                     following.append(after)

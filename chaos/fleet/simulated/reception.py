@@ -106,7 +106,7 @@ class Reception:
 
     def known_products(self) -> set[str]:
         """Return the known SKUs."""
-        return {str(key[0]) for key in self.server.store.tables.get("product", {})}
+        return self.server.store.products
 
     def store_plan(self, key: Key, plan: Plan, payloads: tuple[bytes, ...]) -> Plan:
         """Commit a plan; entries that the database refuses are set aside, one by one."""
@@ -131,11 +131,13 @@ class Reception:
     def insert(self, posting: Posting) -> None:
         """Stand in for a database that can't hold a value of an entry, or has no room for its rows."""
         if self.server.disk_full and posting.receipts:
+            self.server.world.bites.count("disk.server")
             raise SqlError("53100")
         poison = self.server.world.poison
         if poison:
             for row in posting.receipts:
                 if row.receipt.op_id in poison:
+                    self.server.world.bites.count("poison")
                     raise SqlError("22003", row.seq)
 
 

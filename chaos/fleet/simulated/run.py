@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from chaos.fleet.simulated.judge import judge
 from chaos.fleet.simulated.plan import Plan, plan
@@ -24,6 +24,8 @@ class Outcome:
     steps: int
     sales: int
     transcript: tuple[str, ...] = ()
+    bites: Mapping[str, int] = field(default_factory=dict)
+    killed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def checkers(self) -> tuple[str, ...]:
@@ -60,6 +62,8 @@ def _play(schedule: Plan, transcript: list[str] | None) -> Outcome:
         steps=world.loop.steps,
         sales=len(ok),
         transcript=tuple(transcript or ()),
+        bites=world.bites.counts,
+        killed=world.bites.killed,
     )
 
 

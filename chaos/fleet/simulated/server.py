@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class ServerNode(Node):
     """One of the servers. `standby_of` names the node whose log its database replays."""
 
+    kind = "server"
+
     def __init__(self, world: World, name: str, store: ServerStore) -> None:
         super().__init__(world, name)
         self.store = store
@@ -111,12 +113,13 @@ class ServerNode(Node):
 
     def commit(self, *record: object) -> None:
         """Commit a transaction between two boundaries: before it nothing, after it everything is durable."""
-        self.boundary()
+        self.boundary(f"commit of {record[0]}")
         if self.disk_full and record[0] == "edit":
+            self.world.bites.count("disk.server")
             raise SqlError("53100")
         self.store.write(*record)
         self.commit_times.append(self.world.loop.now)
-        self.boundary()
+        self.boundary("answer")
 
     def catch_up(self) -> None:
         """Replay, on a standby, what its primary has sent by now."""
@@ -156,7 +159,7 @@ class ServerNode(Node):
         while following:
             self.failover, effects = failover.step(self.failover, following.pop(0))
             for effect in effects:
-                self.boundary()
+                self.boundary(effect)
                 after = self._carry_out(effect)
                 if after is not None:
                     following.append(after)
@@ -166,7 +169,7 @@ class ServerNode(Node):
             case failover.AskPeers():
                 self._ask_peers(self.boot)
             case failover.PromoteDatabase():
-                self.catch_up()
+                self._count_promotion()
                 self.standby_of = None
                 self.store.timeline = self.world.next_timeline()
                 self.note(f"database promoted to timeline {self.store.timeline}")
@@ -178,6 +181,7 @@ class ServerNode(Node):
             case failover.PersistFence():
                 self.persist_fence(effect.by)
                 self.world.watch.fenced(self, effect.by)
+                self.world.bites.count("fence")
                 return failover.FencePersisted()
             case failover.OpenWrites():
                 self.open = True
@@ -191,6 +195,13 @@ class ServerNode(Node):
             case failover.Alarm():
                 self.note(f"alarm {effect.code}: {effect.detail}")
         return None
+
+    def _count_promotion(self) -> None:
+        self.catch_up()
+        self.world.bites.count("promote")
+        primary = self.standby_of
+        if primary is not None and len(primary.store.records) > len(self.store.records):
+            self.world.bites.count("promote.lag")
 
     def persist_fence(self, by: int) -> None:
         """Store the fence beside the database."""

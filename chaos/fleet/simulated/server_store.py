@@ -95,7 +95,9 @@ class ServerStore:
         self.pages: dict[tuple[object, ...], FeedPage] = {}
         self.travelling: dict[tuple[str, Row], FeedRow] = {}
         self.floor = 0
+        self.forgotten = 0  # no forgotten tombstone had a higher version
         self.begun: set[int] = set()
+        self.products: set[str] = set()  # every SKU that has a row, deleted ones too
         self.ever: set[tuple[str, Row, int]] = set()  # every row at every version, for the judge
 
     def fork_off(self, length: int | None = None) -> ServerStore:
@@ -191,13 +193,15 @@ class ServerStore:
     def _change(self, xid: int, change: MasterChange) -> tuple[str, Row, int]:
         table, key = change.table, change.key
         rows = self.tables.setdefault(table, {})
-        old, version = rows.get(key, (None, 0))
+        old, version = rows.get(key, (None, self.forgotten))
         values = change.values
         if change.add and values is not None:
             before = int(old[len(key)] or 0) if old is not None else 0
             values = (before + int(values[0] or 0),)
         row = None if values is None else (*key, *values)
         rows[key] = (row, version + 1)
+        if table == "product":
+            self.products.add(str(key[0]))
         self.ever.add((table, key if row is None else row, version + 1))
         delta = 0 if old is None else -row_digest(table, old, version)
         delta += 0 if row is None else row_digest(table, row, version + 1)
@@ -214,7 +218,10 @@ class ServerStore:
         self.floor = self.horizon()
         for table, rows in self.tables.items():
             for key in [key for key, (row, _) in rows.items() if row is None]:
+                self.forgotten = max(self.forgotten, rows[key][1])
                 del rows[key]
+                if table == "product":
+                    self.products.discard(str(key[0]))
                 self.change_xid.pop((table, key), None)
 
     # --- reading

@@ -45,6 +45,8 @@ class Told:
 class TillNode(Node):
     """One till. Its links stand in the order of its server list."""
 
+    kind = "till"
+
     def __init__(self, world: World, name: str, disk: Disk, key: Key) -> None:
         super().__init__(world, name)
         self.disk = disk
@@ -55,6 +57,8 @@ class TillNode(Node):
         self.replies_cut = False
         self.disk_full = False
         self.unknown_commits = 0
+        self.gone = False  # for good
+        self.on_death: Callable[[], None] = _nothing
         self.syncing = True
         self.ledger: said.JournalState = self.store.journal
         self.reply: Callable[[Told], None] = _unheard
@@ -64,7 +68,9 @@ class TillNode(Node):
     # --- life
 
     def start(self) -> None:
-        """Boot from what is on the disk."""
+        """Boot from what is on the disk; a till that is gone for good does not."""
+        if self.gone:
+            return
         self.alive = True
         self.boot += 1
         self.settle_disk()
@@ -111,6 +117,7 @@ class TillNode(Node):
 
     def sync_masters(self) -> None:
         """Sync the masters by hand, beside whatever the schedule does."""
+        self.world.bites.count("manual")
         self.guarded(self.receivers[1].once)
 
     def met_term(self, term: Term) -> None:
@@ -122,6 +129,7 @@ class TillNode(Node):
         """Go on in a new incarnation; the old one's prefix is still to be sent wherever it is missing."""
         new = Key(till=self.store.journal.key.till, incarnation=self.world.fresh())
         self.store.write("rebase", common, new, self.world.fresh(), self.clock_ms())
+        self.world.bites.count("rebase")
         self.note(f"rebases at {common.seq}, head is {self.store.journal.head.seq}")
         self.ledger = replace(self.ledger, pending=None)
         state = self.store.journal
@@ -138,8 +146,13 @@ class TillNode(Node):
             lost = self.disk.power_cut(self.world.draw)
             self.note(f"loses its power and {lost} unsynced records")
             self.store = TillStore(self.disk, cluster=self.world.cluster, key=self.key)
+            if lost:
+                self.world.bites.count("power.lost")
+            if self.store.torn:
+                self.world.bites.count("power.torn")
         else:
             self.note("is killed")
+        self.on_death()
 
     def guarded(self, call: Callable[..., None], *arguments: object) -> None:
         """Run something that may kill the node."""
@@ -200,7 +213,7 @@ class TillNode(Node):
         while following:
             self.ledger, effects = journal.step(self.ledger, following.pop(0), now_ms=self.clock_ms())
             for effect in effects:
-                self.boundary()
+                self.boundary(effect)
                 after = self._do(effect)
                 if after is not None:
                     following.append(after)
@@ -226,14 +239,16 @@ class TillNode(Node):
     def commit(self, effect: said.Commit) -> said.JournalEvent:
         """Write the transaction and make it durable; between the two the power may go."""
         if self.disk_full:
+            self.world.bites.count("disk.till")
             return said.CommitFailed(definite=True, code="disk_full")
         if self.unknown_commits:
             self.unknown_commits -= 1
+            self.world.bites.count("disk.unknown")
             if self.world.draw.random() < 0.5:
                 self.store.write("commit", effect, sync=False)
             return said.CommitFailed(definite=False)
         self.store.write("commit", effect, sync=False)
-        self.boundary()
+        self.boundary("sync")
         self.disk.sync()
         if self.world.transcript is not None:
             self.note(f"{effect.kind} {effect.op_id.hex()[-6:]} is durable at {effect.head.seq}")
@@ -251,6 +266,10 @@ class TillNode(Node):
         number, gross, tax = effect.prior.decode().split("|")
         self.world.watch.printed.setdefault(number, self.store.receipts[number])
         return Told(ok=True, receipt_no=number, gross=int(gross), tax=int(tax))
+
+
+def _nothing() -> None:
+    """Let it be."""
 
 
 def _unheard(told: Told) -> None:

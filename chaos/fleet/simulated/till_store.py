@@ -47,6 +47,7 @@ class TillStore:
         self.run: Run | None = None
         self.staged_pages = 0
         self.stage: dict[tuple[str, tuple[str | int | None, ...]], FeedRow] = {}
+        self.torn = disk.recover()
         for record in disk.records:
             self._fold(record)
 

@@ -63,7 +63,7 @@ class Uploader:
         while events:
             self.state, effects = uplink.step(self.state, events.popleft(), options=options)
             for effect in effects:
-                till.boundary()
+                till.boundary(effect)
                 self.do(effect)
         self.stepping = False
 

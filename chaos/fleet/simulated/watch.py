@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from syncref.core.uplink_messages import SendBatch
 
 
+CALM_MS = 10_000
+CALM_SENDS = 60
+
+
 class Finding(NamedTuple):
     """Something that must not be. `checker` is the name under which it is judged."""
 
@@ -47,6 +51,7 @@ class Watch:
         self.history_lost = False
         self.accepted: dict[int, tuple[bytes, str]] = {}
         self.terms: dict[int, int] = {}
+        self.sends: dict[tuple[int, Key, int], tuple[int, int]] = {}
 
     def find(self, checker: str, text: str) -> None:
         """Convict."""
@@ -77,9 +82,20 @@ class Watch:
         if batch.term.n < self.terms.get(till.index, 0) and till.index not in self.world.losers:
             self.find("failover", f"{till.name} sends in term {batch.term.n} after {self.terms[till.index]}")
         self.terms[till.index] = max(batch.term.n, self.terms.get(till.index, 0))
+        self._calm(till, key, batch.first_seq)
         last = batch.first_seq + len(batch.payloads) - 1
         if till.store.hash_at(key, last) is None:
             self.find("receipts", f"{place} sends {last} before it is durable")
+
+    def _calm(self, till: TillNode, key: Key, first: int) -> None:
+        """What is refused is sent again after a while, not at once and for ever."""
+        now = self.world.loop.now
+        since, count = self.sends.get((till.index, key, first), (now, 0))
+        if now - since > CALM_MS:
+            since, count = now, 0
+        self.sends[(till.index, key, first)] = (since, count + 1)
+        if count == CALM_SENDS:
+            self.find("drain", f"{till.name} sends {first} {count} times within {now - since} ms")
 
     def pruning(self, till: TillNode, upto: int) -> None:
         """What is pruned is on every server that may be promoted in this term, and on the live one."""
@@ -104,6 +120,10 @@ class Watch:
         if number in self.printed and self.printed[number].op_id != receipt.op_id and not twins:
             self.find("receipts", f"receipt {number} is printed twice")
         self.printed[number] = receipt
+        if till.offset_ms:
+            self.world.bites.count("clock.jump")
+        if till.rate != 1.0:
+            self.world.bites.count("clock.drift")
         asked = self.world.history.operations.get(receipt.op_id)
         if asked is None:
             self.find("receipts", f"receipt {number} was never asked for")
@@ -125,10 +145,12 @@ class Watch:
         self.instants[place] = max(instant, floor)
         wanted = []
         rows = till.store.masters.tables.get("price", {})
+        skus = {line.sku for line in basket.lines}
+        priced = [(key, row, version) for key, (row, version) in rows.items() if key[0] in skus]
         for line in basket.lines:
             legal = [
                 (int(key[2] or 0), int(row[3] or 0), version, key)
-                for key, (row, version) in rows.items()
+                for key, row, version in priced
                 if key[0] == line.sku and int(key[2] or 0) <= instant
             ]
             if not legal:

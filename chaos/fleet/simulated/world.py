@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+from chaos.fleet.simulated.bites import Bites
 from chaos.fleet.simulated.cashiers import Cashiers
 from chaos.fleet.simulated.clerks import Clerks
 from chaos.fleet.simulated.disk import Disk
 from chaos.fleet.simulated.history import History
 from chaos.fleet.simulated.loop import Loop
 from chaos.fleet.simulated.misfortunes import befall
-from chaos.fleet.simulated.network import Link, Respond, Weather
+from chaos.fleet.simulated.network import SPEED_MS, Client, Link, Respond
 from chaos.fleet.simulated.plan import Action, Plan
 from chaos.fleet.simulated.server import ServerNode
 from chaos.fleet.simulated.server_store import ServerStore
@@ -24,6 +25,7 @@ from syncref.domain.identity import Key
 
 CLUSTER = "sim"
 EPOCH_MS = 1_767_225_600_000
+DRAIN_MS = 300_000  # a till on a bad line loads its masters whole in a minute or two
 TABLES = ("tax_rate", "product", "price", "goods_receipt", "stock")
 
 
@@ -53,6 +55,7 @@ class World:
             tables=TABLES,
         )
         self.history = History()
+        self.bites = Bites()
         self.watch = Watch(self)
         self.poison: set[bytes] = set()
         self.losers: set[int] = set()  # tills that lost a disk, or share one's content with another
@@ -63,6 +66,7 @@ class World:
         self.disks_lost: list[tuple[int, set[bytes]]] = []
         self.healed = False
         self.clones: dict[int, int] = {}
+        self.outages: list[TillNode] = []
         self.servers: list[ServerNode] = []
         self.tills: list[TillNode] = []
         self.peers: dict[tuple[int, int], Link] = {}
@@ -81,7 +85,7 @@ class World:
         self.servers = [live, standby]
         standby.rank = 0
         for one, other in ((0, 1), (1, 0)):
-            self.peers[(one, other)] = Link(self.loop, self.draw, self.servers[one], self.servers[other])
+            self.peers[(one, other)] = self.link(self.servers[one], self.servers[other])
         self.clerks.connect()
         standby.start()
         live.start()
@@ -91,11 +95,15 @@ class World:
         fold_ms = self.plan.settings.get("fold_ms", 2000)
         self.loop.after(fold_ms, self._fold, fold_ms)
 
+    def link(self, client: Client, server: ServerNode) -> Link:
+        """Lay a link from a client to a server."""
+        return Link(self.loop, self.draw, client, server, self.bites)
+
     def add_till(self, disk: Disk, key: Key) -> TillNode:
         """Set a till up and switch it on."""
         node = TillNode(self, key.till, disk, key)
         node.index = len(self.tills)
-        node.links = [Link(self.loop, self.draw, node, server) for server in self.servers]
+        node.links = [self.link(node, server) for server in self.servers]
         self.tills.append(node)
         self.loop.after(100, self.switch_on, node)
         return node
@@ -151,10 +159,11 @@ class World:
         self.heal()
         self.loop.run(self.loop.now + 3000)
         self.confirm()
-        self.drain(90_000)
+        self.drain(DRAIN_MS)
         for till in self.tills:
-            self.cashiers.close(till.index)
-        self.drain(90_000)
+            if not till.gone:
+                self.cashiers.close(till.index)
+        self.drain(DRAIN_MS)
         live = self.live()
         if live is not None:
             live.backoffice.fold_stock()
@@ -185,8 +194,10 @@ class World:
         self.note("--- everything is healed")
         self.healed = True
         links = [link for till in self.tills for link in till.links]
+        for link in (link for till in self.outages for link in till.links):
+            link.usual.cut = False
         for link in (*links, *self.peers.values(), *self.clerks.links):
-            link.weather = Weather()
+            link.weather = link.fair()
         for server in self.servers:
             server.doom, server.disk_full, server.replication_stopped_ms, server.lag_ms = -1, False, None, 5
             self.switch_on(server)
@@ -230,13 +241,20 @@ class World:
             return ["no server is live"]
         found = []
         for till in self.tills:
+            if till.gone:
+                continue
             store = till.store
-            if live.store.durable(store.journal.key) < store.journal.head.seq:
-                found.append(f"{till.name} has {store.journal.head.seq}, {live.name} less")
+            head = store.journal.head
+            if live.store.durable(store.journal.key) < head.seq:
+                found.append(f"{till.name} has {head.seq}, {live.name} less")
+            elif head.seq and live.store.hash_at(store.journal.key, head.seq) != head.hash:
+                found.append(f"{till.name} has another entry {head.seq} than {live.name}")
             elif not store.loaded or store.cursor is None or store.cursor.term != live.store.term:
                 found.append(f"{till.name} has no masters of term {live.store.term.n}")
             elif live.store.changed_since(store.cursor.pos):
                 found.append(f"{till.name} lacks edits after {store.cursor.pos}")
+            elif till.links[0].usual.latency_ms > SPEED_MS and live.store.digests != store.masters.whole_digests():
+                found.append(f"{till.name} is still fetching rows that differ over its slow line")
         found.extend(f"{op.hex()[-6:]} is waiting" for op in self.cashiers.waiting())
         found.extend(f"document {op.hex()[-6:]} is waiting" for op in self.clerks.waiting())
         return found

@@ -56,6 +56,7 @@ class Site:
     postgres: EmbeddedPostgres
     port: int
     secret_file: Path
+    rank: int
     peers: tuple[str, ...] = ()
     office_url: str = ""
     stack: ExitStack = field(default_factory=ExitStack)
@@ -70,7 +71,7 @@ class Site:
         """What the sync server is configured by."""
         return ServerConfig(
             listen=f"127.0.0.1:{self.port}", name=self.name, stock_fold_ms=50, peers=self.peers,
-            peer_secret_file=self.secret_file,
+            peer_secret_file=self.secret_file, rank=self.rank,
         )  # fmt: skip
 
     def dsn(self) -> str:
@@ -85,13 +86,13 @@ class Site:
         """Return what decides who is live here; it is disposed of with the site."""
         engine = self.engine()
         self.stack.callback(engine.dispose)
-        return Reign(engine, peers=len(self.peers))
+        return Reign(engine, peers=len(self.peers), rank=self.rank)
 
     def role(self) -> TermRow:
         """Return what the database is now."""
         engine = self.engine()
         try:
-            return Reign(engine, peers=len(self.peers)).now()
+            return Reign(engine, peers=len(self.peers), rank=self.rank).now()
         finally:
             engine.dispose()
 
@@ -147,8 +148,9 @@ class Pair:
                 postgres=EmbeddedPostgres(folder=self.folder / name, settings=_SETTINGS),
                 port=free_port(),
                 secret_file=secret,
+                rank=rank,
             )
-            for name in ("live", "preprod")
+            for rank, name in ((1, "live"), (0, "preprod"))
         )
         self.live.peers, self.preprod.peers = (self.preprod.url,), (self.live.url,)
         self.clients: list[Client] = []

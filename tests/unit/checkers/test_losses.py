@@ -275,6 +275,6 @@ def test_every_checker_knows_an_entry_that_continues_a_journal(ask: Try) -> None
     shop.sell("T02", [("A", 1000, 0)])
     shop.derive()
     assert hex_id("continued T02") not in {row["op_id"] for row in shop.files["server/receipts.csv"]}
-    for name in set(CHECKERS) - {"documents", "settlement"}:
+    for name in set(CHECKERS) - {"documents", "settlement", "failover"}:
         found = ask(shop, name)
         assert found.verdict is Verdict.VALID, (name, found.detail)

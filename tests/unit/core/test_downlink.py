@@ -253,15 +253,32 @@ def test_a_conflict_drops_the_run_and_goes_on_from_where_the_other_one_came() ->
 
 
 def test_two_runs_that_drop_each_others_pages_let_chance_decide() -> None:
-    """The pause grows with each conflict that brought the cursor nowhere."""
+    """The pause grows with each conflict that brought the cursor nowhere, beyond the usual bound.
+
+    Two loads over a slow line each take longer than that bound: neither would ever fit between the other's.
+    """
     down = Downlink().on(Wake())
     delays = []
-    for _ in range(3):
+    for _ in range(5):
         down.page(last=False, scan_to=120, after=None, pos=120).on(Staged()).page(from_pos=120)
         down.on(ApplyConflicted(cursor=LOADED.cursor, urgent_pos=0, loaded=True, draw=1.0))
         delays.append(down.only(SetTimer).delay_ms)
         down.on(TimerFired(timer=down.state.timer))
-    assert delays == [50, 100, 200]
+    assert delays == [50, 200, 800, 3200, 12_800]
+
+
+def test_a_run_that_ends_in_a_mismatch_ends_no_quarrel() -> None:
+    """Two runs that each fetch tables anew go on dropping each other's pages: the pause goes on growing."""
+    down = Downlink().on(Wake())
+    down.page(last=False, scan_to=120, after=None, pos=120).on(Staged()).page(from_pos=120)
+    down.on(ApplyConflicted(cursor=LOADED.cursor, urgent_pos=0, loaded=True, draw=1.0))
+    down.on(TimerFired(timer=down.state.timer)).page(from_pos=100)
+    assert down.state.conflicts == 1
+    down.on(Applied(mismatched=("price",)))
+    assert down.state.conflicts == 1
+    down.chunk("price", None).on(Staged()).page(from_pos=down.state.cursor.pos if down.state.cursor else 0)
+    down.on(ApplyConflicted(cursor=down.state.cursor, urgent_pos=0, loaded=True, draw=1.0))
+    assert down.only(SetTimer).delay_ms == 200
 
 
 def test_a_cut_run_is_resumed_where_it_stood() -> None:

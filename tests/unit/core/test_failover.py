@@ -214,11 +214,13 @@ def test_two_servers_of_one_term_number_both_stop() -> None:
 
 
 @pytest.mark.parametrize("role", [Role.LIVE, Role.STARTING])
-def test_a_till_that_met_a_newer_term_stops_a_live_server(role: Role) -> None:
-    """A starting one only remembers it."""
-    state, _ = play(replace(STARTING, role=role), TillReported(term_n=2))
-    assert state.role is (Role.FENCED if role is Role.LIVE else Role.STARTING)
-    assert state.highest_seen == 2
+def test_a_till_that_says_it_met_a_newer_term_stops_no_server_by_itself(role: Role) -> None:
+    """It may be forged: a live server asks its peers, and stops at a peer's word only."""
+    state, effects = play(replace(STARTING, role=role), TillReported(term_n=3))
+    assert state.role is role
+    assert state.highest_seen == 3
+    assert (AskPeers() in effects) is (role is Role.LIVE)
+    assert play(state, PeerAnswered(role=Role.LIVE, term_n=2))[0].role is Role.FENCED
 
 
 def test_a_starting_server_that_a_till_has_surpassed_is_not_confirmed_in_its_old_term() -> None:

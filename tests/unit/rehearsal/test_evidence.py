@@ -71,7 +71,7 @@ def test_reading_changes_nothing(till: Database, tmp_path: Path) -> None:
     """The till's file is the same byte for byte after export and witness."""
     before = hashlib.sha256(till.file.read_bytes()).hexdigest()
     export_till(tmp_path / "evidence", "T01", till)
-    mark = Witness({"T01": till}, till).till("T01")
+    mark = Witness({"T01": till}, {"server": till}).till("T01")
     assert (mark.head, mark.acked, mark.cursor_pos, mark.day_open) == (3, 2, 7, False)
     assert hashlib.sha256(till.file.read_bytes()).hexdigest() == before
 
@@ -86,7 +86,7 @@ def test_what_can_not_be_read_is_named(tmp_path: Path) -> None:
         export_till(tmp_path, "T01", Database(f"sqlite:///{broken}"))
     sqlite3.connect(tmp_path / "empty.db").close()
     with pytest.raises(WitnessUnreadable, match="no such table"):
-        Witness({"T01": Database(f"sqlite:///{tmp_path}/empty.db")}, Database("")).till("T01")
+        Witness({"T01": Database(f"sqlite:///{tmp_path}/empty.db")}, {"server": Database("")}).till("T01")
     assert "secret" not in Database("postgresql+psycopg2://me:secret@127.0.0.1:1/x").shown
 
 

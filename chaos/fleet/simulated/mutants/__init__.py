@@ -30,21 +30,30 @@ class Mutant:
 
 
 def all_mutants() -> list[Mutant]:
-    """Return every planted bug, by id."""
-    found = []
+    """Return the planted bugs S1 to S40, by id."""
+    return _mutants("s")
+
+
+def field_mutants() -> list[Mutant]:
+    """Return the twins of failures that the field reported (F) and that were measured on peers (P), by id."""
+    return _mutants("f", "p")
+
+
+def _mutants(*letters: str) -> list[Mutant]:
+    found: list[Mutant] = []
     for info in iter_modules(__path__):
-        if info.name.startswith("s"):
+        if info.name.startswith(letters):
             found.append(import_module(f"{__name__}.{info.name}").MUTANT)
     return sorted(found, key=lambda mutant: (mutant.id[0], int(mutant.id[1:])))
 
 
 @contextmanager
 def planted(mutant_id: str | None) -> Iterator[str | None]:
-    """Plant a bug for a while; yield the name of the profile under which it shows."""
+    """Plant a bug for a while; yield the name of the profile under which it shows. Raises KeyError."""
     if mutant_id is None:
         yield None
         return
-    by_id = {mutant.id: mutant for mutant in all_mutants()}
+    by_id = {mutant.id: mutant for mutant in (*all_mutants(), *field_mutants())}
     if mutant_id not in by_id:
         raise KeyError(f"{mutant_id} is none of {', '.join(by_id)}")
     mutant = by_id[mutant_id]

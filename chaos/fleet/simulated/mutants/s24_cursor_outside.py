@@ -11,7 +11,7 @@ from syncref.core.downlink_messages import Apply
 def write(self: Receiver, effect: Apply) -> None:
     """Store the cursor, then the rows."""
     self.till.store.write("cursor", effect)
-    self.till.boundary()
+    self.till.boundary("cursor")
     self.till.store.write("apply", effect)
 
 

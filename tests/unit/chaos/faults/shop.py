@@ -11,6 +11,7 @@ from chaos.faults.base import Bite, Context, Fault, Fleet, Healed, SystemPlan
 from chaos.fleet.links import Link, Probe
 from chaos.fleet.node import State
 from chaos.proxy.client import ProxyState, Toxic
+from chaos.witness import ServerLog
 
 TICK_S = 0.1
 
@@ -39,6 +40,11 @@ class FakeLink:
     def add(self, toxic: Toxic, *, live: bool = False) -> ProxyState:
         """Add a toxic."""
         self.toxics.append(toxic)
+        return self.state()
+
+    def spare(self, toxic: Toxic) -> ProxyState:
+        """Keep a toxic for old connections only: new requests are free of it."""
+        self.toxics = [one for one in self.toxics if one.name != toxic.name]
         return self.state()
 
     def heal(self) -> ProxyState:
@@ -117,6 +123,7 @@ class FakeShop:
     folder: Path = Path("/nowhere")
     clock_s: float = 0.0
     kind: str = "fake"
+    logs: dict[str, ServerLog | None] = field(default_factory=dict)
 
     # time
 
@@ -232,6 +239,10 @@ class FakeShop:
         """Its last receipt."""
         return self.tills[till].last_ms
 
+    def log_of(self, server: str) -> ServerLog | None:
+        """What a server's database is."""
+        return self.logs.get(server)
+
     def refusals(self, till: str, code: str) -> int | None:
         """What it refused."""
         return self.tills[till].refused
@@ -268,3 +279,69 @@ def suffered(context: Context, one: Fault, *, looks: int = 6) -> tuple[Bite, Hea
         one.observe(context)
     one.lift(context)
     return one.evidence(context), one.verify(context)
+
+
+@dataclass
+class FakePair(FakeShop):
+    """A live server that writes a tick's bytes, and a standby that receives and replays them over its link."""
+
+    paused: bool = False
+    statements: list[str] = field(default_factory=list)
+    promoting: bool = False
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for the logs as well."""
+        super().sleep(seconds)
+        live, standby = self.logs.get("server"), self.logs.get("preproduction")
+        if live is None or live.written is None:
+            return
+        live = self.logs["server"] = replace(live, written=live.written + 100)
+        wire = self.wires.get("postgres-standby")
+        if standby is not None and standby.role == "standby" and (wire is None or wire.enabled):
+            replayed = standby.replayed if self.paused else live.written
+            self.logs["preproduction"] = replace(standby, received=live.written, replayed=replayed)
+
+    def execute(self, sql: str) -> None:
+        """Run an administrator's function."""
+        self.statements.append(sql)
+        self.paused = "pause" in sql
+        standby = self.logs["preproduction"]
+        if standby is not None:
+            self.logs["preproduction"] = replace(standby, paused=self.paused)
+
+    def busy_with(self, function: str) -> bool:
+        """Whether the standby is being promoted."""
+        return self.promoting
+
+    def start(self, node: str, *, wait: bool = True) -> int:
+        """Another life; the promoter makes the standby live."""
+        if node.startswith("promote-"):
+            self.logs["preproduction"] = ServerLog(role="live", term_n=2, written=1)
+            self.logs["server"] = ServerLog(role="fenced", term_n=1, written=1)
+        return super().start(node, wait=wait)
+
+
+def pair_of(*tills: str) -> FakePair:
+    """Return a shop with preproduction, all well."""
+    names = tills or ("T01",)
+    nodes = (*names, "server", "postgres", "preproduction", "postgres-standby")
+    wires = {name: FakeLink(till=name) for name in names}
+    wires["postgres-standby"] = FakeLink(till="postgres-standby", server="postgres")
+    return FakePair(
+        tills={name: FakeTill(name=name) for name in names},
+        wires=wires,
+        states=dict.fromkeys(nodes, "running"),
+        logs={
+            "server": ServerLog(role="live", term_n=1, written=1000),
+            "preproduction": ServerLog(role="standby", term_n=1, received=1000, replayed=1000),
+        },
+    )
+
+
+def pair_context(shop: FakePair) -> Context:
+    """Return the context of a pair, with its databases and a promoter."""
+    return context_of(
+        shop,
+        databases={"server": shop, "preproduction": shop},
+        promoters={"preproduction": "promote-preproduction"},
+    )

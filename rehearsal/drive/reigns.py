@@ -1,0 +1,72 @@
+"""Who is live, by the servers' databases over time: one row whenever a server's role, term or fence changes.
+
+Read by SQL twice a second; a database that does not answer is `silent`. What the servers say is never asked.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from rehearsal.evidence.export import write_rows
+from rehearsal.witness import Reigning, Witness
+
+EVERY_S = 0.25
+COLUMNS = ("at_ms", "server", "role", "term_n", "term_id", "written", "received", "replayed")
+Row = tuple[int, str, str, int | str, str, int | str, int | str, int | str]
+
+
+class Reigns:
+    """One thread that looks until stopped; `latest` has each server's last look."""
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reigns", daemon=True)
+        self._seen: dict[str, tuple[str, int | str, str]] = {}
+        self.rows: list[Row] = []
+        self.latest: dict[str, Reigning | None] = {}
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop and wait for the thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=15)
+
+    def write(self, folder: Path) -> None:
+        """Write reigns.csv, where there is more than one server."""
+        if len(self._witness.servers()) > 1:
+            write_rows(folder, "reigns", COLUMNS, self.rows)
+
+    def role(self, server: str) -> str:
+        """Return a server's role at the last look."""
+        reign = self.latest.get(server)
+        return "silent" if reign is None else reign.role
+
+    def _run(self) -> None:
+        if len(self._witness.servers()) == 1:
+            return
+        while not self._stop.wait(EVERY_S):
+            for server in self._witness.servers():
+                self._look(server)
+
+    def _look(self, server: str) -> None:
+        reign = self._witness.reigning(server)
+        self.latest[server] = reign
+        now = time.time_ns() // 1_000_000
+        if reign is None:
+            key: tuple[str, int | str, str] = ("silent", "", "")
+            row: Row = (now, server, "silent", "", "", "", "", "")
+        else:
+            key = (reign.role, reign.term_n, reign.term_id)
+            positions = ("" if one is None else one for one in (reign.written, reign.received, reign.replayed))
+            written, received, replayed = positions
+            row = (now, server, *key, written, received, replayed)
+        if self._seen.get(server) != key:
+            self._seen[server] = key
+            self.rows.append(row)
