@@ -132,6 +132,16 @@ class FaultRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intervention:
+    """Something done by hand at a second of the load; `text` says what came of it."""
+
+    at_s: float
+    what: str
+    targets: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRecord:
     """A stage of the run. `passed` None: nothing to pass, or not reached."""
 
@@ -281,8 +291,10 @@ class Meta:
     pairs         (sku, sku, sum): prices whose sum every consistent state keeps
     clock_error   till → largest ms by which a fault moved its clock (absent: 0)
     failovers     what the operator promoted, and when
+    operator_started nodes that the operator started again, as often as they are named
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
+    interventions what was done by hand, from the live page
     cleaned       tills that were cleaned on the way
     stale_bound_s how old the masters of a till that is online may be
     """
@@ -315,8 +327,10 @@ class Meta:
     clones: tuple[Clone, ...] = ()
     cleaned: tuple[Cleaned, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
+    operator_started: tuple[str, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
+    interventions: tuple[Intervention, ...] = ()
     interrupted: bool = False
     trouble: tuple[str, ...] = ()
     digests: dict[str, str] = field(default_factory=dict)
