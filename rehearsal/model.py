@@ -132,6 +132,16 @@ class FaultRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intervention:
+    """Something done by hand at a second of the load; `text` says what came of it."""
+
+    at_s: float
+    what: str
+    targets: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRecord:
     """A stage of the run. `passed` None: nothing to pass, or not reached."""
 
@@ -262,6 +272,18 @@ class Clone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """A till that was cleaned between two business dates: its journal left it, and is on the server to `head`."""
+
+    till: str
+    at_ms: int
+    incarnation: str
+    head: int
+    date: str
+    next_date: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
     """evidence/meta.json. Times are ISO 8601 UTC; `digests` is file → SHA-256 of its stored bytes.
 
@@ -271,6 +293,8 @@ class Meta:
     failovers     what the operator promoted, and when
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
+    interventions what was done by hand, from the live page
+    cleaned       tills that were cleaned on the way
     stale_bound_s how old the masters of a till that is online may be
     """
 
@@ -300,9 +324,11 @@ class Meta:
     clock_error: dict[str, int] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
     clones: tuple[Clone, ...] = ()
+    cleaned: tuple[Cleaned, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
+    interventions: tuple[Intervention, ...] = ()
     interrupted: bool = False
     trouble: tuple[str, ...] = ()
     digests: dict[str, str] = field(default_factory=dict)

@@ -17,7 +17,7 @@ import msgspec
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from syncref.errors import TooManyAttempts, Unauthorized
+from syncref.errors import Forged, TooManyAttempts, Unauthorized
 
 SECRET_CHARS_MAX = 256
 TOKEN_CHARS_MAX = 1024
@@ -60,17 +60,17 @@ class TokenSigner:
         return f"{_text(body)}.{_text(self._seal(kid, body))}"
 
     def verify(self, token: str, *, now_ms: int) -> Identity:
-        """Return the identity in a token. Raises Unauthorized when it is forged, malformed or expired."""
+        """Return the identity in a token. Raises Forged, and Unauthorized when it has expired."""
         if len(token) > TOKEN_CHARS_MAX:
-            raise Unauthorized("the token is too long")
+            raise Forged("the token is too long")
         try:
             body_text, _, seal_text = token.partition(".")
             body, seal = _bytes(body_text), _bytes(seal_text)
             kid, kind, name, expires_ms = msgspec.json.decode(body, type=tuple[int, str, str, int])
         except (ValueError, msgspec.DecodeError) as error:
-            raise Unauthorized("the token is malformed") from error
+            raise Forged("the token is malformed") from error
         if kid not in self.keys or not hmac.compare_digest(seal, self._seal(kid, body)):
-            raise Unauthorized("the token's signature is wrong")
+            raise Forged("the token's signature is wrong")
         if expires_ms <= now_ms:
             raise Unauthorized("the token has expired; log in again")
         return Identity(kind=kind, name=name)

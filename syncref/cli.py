@@ -51,6 +51,7 @@ SYNCREF = LazyGroup(
         "backoffice": "syncref.backoffice.cli:backoffice",
         "till": "syncref.till.cli:till",
         "import": "syncref.server.cli:import_masters",
+        "import-entries": "syncref.server.cli:import_entries",
         "settlement": "syncref.server.cli:settlement",
         "promote": "syncref.server.reign_cli:promote",
         "confirm": "syncref.server.reign_cli:confirm",

@@ -40,6 +40,14 @@ class Unauthorized(SyncrefError):
     code, status, definite = "unauthorized", 401, True
 
 
+class Forged(Unauthorized):
+    """A token that no server of this shop has made, or somebody has changed."""
+
+
+class WrongSecret(Unauthorized):
+    """A log-in with an unknown identity, or a wrong secret."""
+
+
 class Forbidden(SyncrefError):
     """A good credential for something else: a till may act only as itself."""
 
@@ -76,6 +84,10 @@ class StaleTerm(SyncrefError):
     code, status, definite = "stale_term", 409, True
 
 
+class FalseTerm(StaleTerm):
+    """The request names a term of another cluster, or one that this cluster never opened."""
+
+
 class SessionUnknown(SyncrefError):
     """The upload belongs to no handshake that this server remembers; shake hands again."""
 
@@ -104,6 +116,10 @@ class NotLive(SyncrefError):
     """This server is a standby, fenced or not yet confirmed, and takes no writes."""
 
     code, status, definite = "not_live", 503, True
+
+
+class TermAhead(NotLive):
+    """A till says that it has met a newer term than this server's: nobody's word but a peer's fences a server."""
 
 
 class Busy(SyncrefError):

@@ -59,6 +59,17 @@ class Statements(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HalfUpload:
+    """A POST to `url` (scheme, host and port) that announces `length` bytes and brings fewer."""
+
+    url: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemPlan:
     """What faults must be told about the system under test; anything absent makes its fault "not run".
 
@@ -68,6 +79,7 @@ class SystemPlan:
     `clock_files`: till -> file holding the ms that the till adds to its clock.
     `disks`: how tills' disks are copied, lost and set up.
     `disk_logs`: node -> log of what it has not synced (see chaos/power).
+    `half_uploads`: server -> a request to it of which only a part is ever sent.
     """
 
     duplicates: Mapping[str, str] = field(default_factory=dict)
@@ -77,6 +89,7 @@ class SystemPlan:
     promoters: Mapping[str, str] = field(default_factory=dict)
     disks: TillDisks | None = None
     disk_logs: Mapping[str, Path] = field(default_factory=dict)
+    half_uploads: Mapping[str, HalfUpload] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

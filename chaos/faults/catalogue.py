@@ -12,6 +12,7 @@ from chaos.faults.black_hole import BlackHole
 from chaos.faults.clock_jump import ClockJump
 from chaos.faults.clone_till import CloneTill
 from chaos.faults.cut import Cut
+from chaos.faults.dead_line import DeadLine
 from chaos.faults.disk_full import DiskFull
 from chaos.faults.disk_rollback import DiskRollback
 from chaos.faults.duplicate_uploader import DuplicateUploader
@@ -20,6 +21,7 @@ from chaos.faults.kill_live import KillLive
 from chaos.faults.kill_promoting import KillPromoting
 from chaos.faults.latency import Latency
 from chaos.faults.lost_ack import LostAck
+from chaos.faults.memory_hog import MemoryHog
 from chaos.faults.noop import Noop
 from chaos.faults.old_server_returns import OldServerReturns
 from chaos.faults.partition import Partition
@@ -32,6 +34,8 @@ from chaos.faults.reset import Reset
 from chaos.faults.restart import Restart
 from chaos.faults.slow_clerk import SlowClerk
 from chaos.faults.standby_lag import StandbyLag
+from chaos.faults.unplug import Unplug
+from chaos.faults.vanished_client import VanishedClient
 
 FAULTS: Mapping[str, type[Fault]] = {
     fault.kind: fault
@@ -41,6 +45,7 @@ FAULTS: Mapping[str, type[Fault]] = {
         BlackHole,
         Latency,
         Bandwidth,
+        DeadLine,
         Reset,
         LostAck,
         Kill,
@@ -48,10 +53,13 @@ FAULTS: Mapping[str, type[Fault]] = {
         Pause,
         Restart,
         PostgresRestart,
+        VanishedClient,
         DuplicateUploader,
         ClockJump,
         DiskFull,
         SlowClerk,
+        MemoryHog,
+        Unplug,
         KillLive,
         OldServerReturns,
         Partition,

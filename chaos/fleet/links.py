@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from chaos.fleet.health import connection_to
@@ -44,28 +44,37 @@ class Link:
         """Add a toxic; not `live`: no connection escapes it, for all are dropped."""
         return self.client.add(self.name, toxic, live=live)
 
+    def spare(self, toxic: Toxic) -> ProxyState:
+        """Let a toxic act on its present connections only; new ones are free of it."""
+        return self.client.spare(self.name, toxic)
+
     def heal(self) -> ProxyState:
         """Remove all toxics and open the link."""
         return self.client.lift(self.name)
 
     def state(self) -> ProxyState:
-        """Return the link as the proxy server describes it now."""
-        return self.client.proxy(self.name)
+        """Return the link as the proxy server describes it now, without what it is like by nature."""
+        now, nature = self.client.proxy(self.name), {toxic.name for toxic in self.client.nature(self.name)}
+        return replace(now, toxics=tuple(toxic for toxic in now.toxics if toxic.name not in nature))
 
     def carried(self) -> dict[str, int] | None:
         """Return bytes taken in so far by stream; None where the proxy server keeps no such count."""
         counts = {stream: size for (name, stream), size in self.client.carried().items() if name == self.name}
         return counts or None
 
+    def connection(self, *, timeout_s: float) -> http.client.HTTPConnection:
+        """Return an unopened connection through the link."""
+        parts = urlsplit(self.url)
+        return connection_to(
+            parts.scheme, parts.hostname or "", parts.port or 80, timeout_s, reached_at=self.lab_host
+        )
+
     def probe(self, *, path: str = "/v1/health", timeout_s: float = 2.0) -> Probe:
         """Send one request through the link, on a connection of its own.
 
         Outcome: answered, refused, reset, silent (nothing within the time-out) or broken.
         """
-        parts = urlsplit(self.url)
-        connection = connection_to(
-            parts.scheme, parts.hostname or "", parts.port or 80, timeout_s, reached_at=self.lab_host
-        )
+        connection = self.connection(timeout_s=timeout_s)
         begun = time.monotonic()
         try:
             connection.request("GET", path, headers={"Connection": "close"})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -58,6 +58,7 @@ class ProxyClient:
         self._consumer = type("Consumer", (APIConsumer,), {"host": name, "port": port})
         self._timeout_s = timeout_s
         self._lock = threading.RLock()
+        self._nature: dict[str, tuple[Toxic, ...]] = {}
         self.address = f"{name}:{port}"
 
     def version(self) -> str:
@@ -122,11 +123,38 @@ class ProxyClient:
             return self._confirm(name, lambda now: any(holds(one, toxic) for one in now.toxics))
 
     def lift(self, name: str) -> ProxyState:
-        """Remove all toxics of a proxy by making it anew, open, and return it as read back."""
+        """Remove all toxics of a proxy by making it anew, open, and return it as read back.
+
+        What the line is like by nature (see `limit`) stays.
+        """
         with self._lock:
             before = self.enable(name, False)
             self.delete(name)
-            return self.create(name, listen=before.listen, upstream=before.upstream)
+            state = self.create(name, listen=before.listen, upstream=before.upstream)
+            for toxic in self._nature.get(name, ()):
+                state = self.add(name, toxic)
+            return state
+
+    def limit(self, name: str, rate_kb_s: int) -> None:
+        """Make a line as slow as it is by nature: no fault, and nothing heals it. KB/s each way and connection."""
+        with self._lock:
+            self._nature[name] = tuple(
+                Toxic(name=f"line_{stream}", type="bandwidth", stream=stream, attributes={"rate": rate_kb_s})
+                for stream in ("upstream", "downstream")
+            )
+            for toxic in self._nature[name]:
+                self.add(name, toxic)
+
+    def spare(self, name: str, toxic: Toxic) -> ProxyState:
+        """Let a toxic act on the connections that it is on already, and on no new one; return the proxy."""
+        with self._lock:
+            self._call("post", f"/proxies/{quoted(name)}/toxics/{quoted(toxic.name)}", json={"toxicity": 0.0})
+            spared = replace(toxic, toxicity=0.0)
+            return self._confirm(name, lambda now: any(holds(one, spared) for one in now.toxics))
+
+    def nature(self, name: str) -> tuple[Toxic, ...]:
+        """Return what a line is like by nature."""
+        return self._nature.get(name, ())
 
     def reset(self) -> dict[str, ProxyState]:
         """Remove all toxics and open all proxies; return them read back. A stalled reader wedges it; see lift."""

@@ -192,7 +192,9 @@ class Case:
     @cached_property
     def journals(self) -> Journals:
         """The tills' journals from their first entry; a pruned start is the server's, under its anchor."""
-        return {key: (*self._pruned(key), *entries) for key, entries in self.till_journals.items()}
+        keys = dict.fromkeys((*self.till_journals, *self.anchors))
+        found = {key: (*self._pruned(key), *self.till_journals.get(key, ())) for key in keys}
+        return {key: entries for key, entries in found.items() if entries}
 
     def _pruned(self, key: JournalKey) -> tuple[Entry, ...]:
         end, _ = self.anchors.get(key, (0, ""))

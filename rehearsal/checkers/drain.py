@@ -36,7 +36,8 @@ def check(case: Case) -> CheckResult:
         findings.convict("called quiet with something pending", pending=pending, **limits)
     for key in sorted(case.till_journals.keys() | case.server_journals.keys()):
         ours, theirs = case.till_journals.get(key, ()), case.server_journals.get(key, ())
-        head, durable = (entries[-1].seq if entries else 0 for entries in (ours, theirs))
+        head = ours[-1].seq if ours else case.anchors.get(key, (0, ""))[0]
+        durable = theirs[-1].seq if theirs else 0
         findings.checked += 1
         if head != durable:
             findings.convict("till and server did not come to one end", till=key[0], head=head, on_server=durable)

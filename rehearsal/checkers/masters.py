@@ -9,7 +9,7 @@ from __future__ import annotations
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.columns import pick
 from rehearsal.checkers.findings import Findings
-from rehearsal.checkers.windows import Windows
+from rehearsal.checkers.windows import FOREVER_MS, Windows
 from rehearsal.model import CheckResult
 
 NAME = "masters"
@@ -100,6 +100,7 @@ def _positions(findings: Findings, case: Case) -> None:
     """A till's cursor never goes back within a term, nor to an older term."""
     last: dict[str, tuple[int, int]] = {}
     disks = {(loss.till, loss.at_ms) for loss in case.meta.losses}
+    cleaned = {one.till: one.at_ms for one in case.meta.cleaned}
     for row in case.evidence.rows_if_any("masters_samples.csv"):
         if not row["cursor_pos"]:
             continue
@@ -107,6 +108,8 @@ def _positions(findings: Findings, case: Case) -> None:
         for till, at_ms in [disk for disk in disks if disk[0] == row["till"] and disk[1] <= int(row["at_ms"])]:
             last.pop(till, None)  # another disk, with the cursor that it had
             disks.discard((till, at_ms))
+        if place[1] == 0 and int(row["at_ms"]) >= cleaned.get(row["till"], FOREVER_MS):
+            last.pop(row["till"], None)
         before = last.get(row["till"], place)
         if place < before:
             findings.convict(

@@ -18,7 +18,7 @@ GENERATOR_LATE_MAX_MS = 1000.0
 STARTING_AGAIN = frozenset(
     {
         "kill", "restart", "postgres_restart", "power_cut", "duplicate_uploader", "disk_rollback", "reimage_till",
-        "old_server_returns", "kill_promoting",
+        "old_server_returns", "kill_promoting", "memory_hog",
     }
 )  # fmt: skip
 TILL_TABLES = (
@@ -103,7 +103,7 @@ def _started_again(findings: Findings, case: Case) -> None:
         explained = sum(
             machine.node in fault.targets and fault.ran and fault.kind in STARTING_AGAIN
             for fault in case.meta.faults
-        )
+        ) + sum(machine.node == one.till for one in case.meta.cleaned)
         if machine.restarts > explained:
             findings.doubt(
                 "a node was started more often than its faults explain", node=machine.node,

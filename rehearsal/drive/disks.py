@@ -7,7 +7,6 @@ that a declared loss is neither more nor less than what is on neither side.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +16,14 @@ from chaos.errors import CannotRun, FaultFailed
 from chaos.faults.disks import Gone
 from loadtest.history import History
 from rehearsal.checkers.payload import NotAnEntry, Receipt, decode
+from rehearsal.drive.cleaning import open_day
 from rehearsal.drive.copy_counter import CopyCounter
-from rehearsal.drive.till_api import Refused, cashier_session
 from rehearsal.evidence.databases import Database, WitnessUnreadable
 from rehearsal.model import Clone, Loss
-from rehearsal.settle.closing import FLOAT_CASH
 from rehearsal.staging.configs import write_toml
 from rehearsal.staging.copies import copy_database, remove_database, replace_database
-from rehearsal.staging.shop import TILL_POSTGRES, Shop, provision_step, till_node, till_sections, till_status
+from rehearsal.staging.shop import Shop, provision_step, till_node, till_sections, till_status
+from rehearsal.staging.till_database import TILL_POSTGRES
 from rehearsal.witness import Witness
 
 STILL_S = 1.0
@@ -85,7 +84,7 @@ class ShopDisks:
             time.sleep(0.2)
         history = History(self._parts, "d2")
         try:
-            self._open_day(till, history)
+            open_day(self._shop, till, self._date, history)
         finally:
             history.end()
 
@@ -100,7 +99,7 @@ class ShopDisks:
         sections["till"] |= {
             "listen": shop.fleet.address(node),
             "database": copy.url,
-            "servers": [shop.fleet.link(node, "server").url],
+            "servers": [shop.fleet.link(node, side.server).url for side in shop.sides],
         }
         config = write_toml(folder / "till.toml", sections)
         plan = till_node(shop.fleet, node, config, caps=shop.caps, folders=(till,))
@@ -181,29 +180,6 @@ class ShopDisks:
             if time.monotonic() > until:
                 raise FaultFailed(f"the server still takes entries of {till}, which does not run")
             time.sleep(0.2)
-
-    def _open_day(self, till: str, history: History) -> None:
-        who = self._shop.catalogue.cashiers[-1]
-        op_id = uuid.uuid4().hex
-        asked = {"business_date": self._date, "float_cash": FLOAT_CASH}
-        for attempt in range(10):
-            begun = time.monotonic()
-            of = history.invoke(f="open", op_id=op_id, till=till, asked=asked, repeat=attempt > 0)
-            more: dict[str, Any] = {}
-            try:
-                session = cashier_session(self._shop.url(till), cashier_id=who.cashier_id, pin=who.pin)
-                session.post("/v1/day/open", {"op_id": op_id, **asked})
-                outcome = "ok"
-            except Refused as error:
-                outcome, more = ("fail" if error.definite else "info"), {"code": error.code or str(error)}
-            history.complete(
-                outcome, of=of, f="open", op_id=op_id, till=till,
-                ms=(time.monotonic() - begun) * 1000, more=more,
-            )  # fmt: skip
-            if outcome == "ok":
-                return
-            time.sleep(0.5)
-        raise FaultFailed(f"{till} was set up anew and its day could not be opened: {more.get('code')}")
 
     def _read(self, reading: Callable[[], Any]) -> Any:
         """Take a reading; one that can't be had now is tried again for a while."""

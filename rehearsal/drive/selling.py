@@ -20,6 +20,7 @@ from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
+from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
@@ -32,8 +33,9 @@ from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.stages import StageRunner
 from rehearsal.drive.system import system_plan
 from rehearsal.drive.takeover import Takeover
-from rehearsal.model import FailoverRecord, FaultRecord, StageRecord
-from rehearsal.plan.scenario import Scenario
+from rehearsal.drive.watching import Selling, Watch
+from rehearsal.model import Cleaned, FailoverRecord, FaultRecord, StageRecord
+from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
 from rehearsal.witness import Witness
@@ -61,14 +63,16 @@ class Sold:
     reigns: Reigns | None = None
     probe: ProbeTill | None = None
     disks: ShopDisks | None = None
+    carried_out: tuple[tuple[FaultPlan, FaultRecord], ...] = ()
+    cleaned: tuple[Cleaned, ...] = ()
 
 
 def sell(
     scenario: Scenario, shop: Shop, witness: Witness, samplers_of: list[Samplers], *, parts: Path,
-    business_date: str, progress: Progress, begins_in_s: float = START_S,
+    business_date: str, progress: Progress, watch: Watch, begins_in_s: float = START_S,
 ) -> Sold:  # fmt: skip
     """Run the load with everything around it; a KeyboardInterrupt ends it early and is noted."""
-    begin = time.monotonic() + begins_in_s
+    begin = watch.control.begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
     sold = Sold(started_ms=begin_ms)
     disks = ShopDisks(shop, witness, parts=parts, seed=scenario.seed, business_date=business_date)
@@ -77,13 +81,20 @@ def sell(
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
         system=system_plan(scenario, shop, disks),
     )
-    faults = FaultRunner(scenario, context, say=progress.say)
+    faults = FaultRunner(scenario, context, say=progress.say, control=watch.control)
+    cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
     reigns = Reigns(witness)
     operator = Operator(shop, reigns, patience_s=scenario.fleet.patience_s, say=progress.say)
     stop = threading.Event()
     takeover = Takeover(shop, witness, reigns=reigns, operator=operator, stop=stop)
     stages = StageRunner(
-        scenario.stages, shop=shop, witness=witness, takeover=takeover, stop=stop, say=progress.say
+        scenario.stages,
+        shop=shop,
+        witness=witness,
+        takeover=takeover,
+        cleaning=cleaning,
+        stop=stop,
+        say=progress.say,
     )
     history = History(parts, CLERK_HISTORY)
     flips = FlipRunner(scenario, shop=shop, history=history, say=progress.say)
@@ -100,15 +111,23 @@ def sell(
         stages.start(begin)
         faults.start(begin)
         flips.start(begin, begin_ms)
+        watch.selling(
+            Selling(
+                scenario=scenario, shop=shop, witness=witness, faults=faults, stages=stages, samplers=samplers,
+                operator=operator, parts=parts, begin=begin,
+            )
+        )  # fmt: skip
         _wait_for_load(
-            scenario, shop, stages, lambda: progress.figures(_figures(samplers, stages.current, begin)), begin
-        )
+            scenario, shop, stages,
+            lambda: _look(watch, progress, _figures(samplers, stages.current, begin)), begin,
+        )  # fmt: skip
     except KeyboardInterrupt:
         sold.interrupted = True
         progress.say("interrupted: healing and stopping")
     except ChaosError as error:
         sold.trouble.append(f"the lab failed while selling: {error}")
     finally:
+        watch.phase("healing")
         sold.ended_ms = min(time.time_ns() // 1_000_000, begin_ms + round(scenario.load.duration_s * 1000))
         progress.still()
         stages.stop()
@@ -118,12 +137,24 @@ def sell(
         sold.generator_exit = _end_load(shop.fleet, sold)
         history.end()
         operator.stop()
-        sold.reigns, sold.probe = reigns, takeover.probe
-    sold.trouble += flips.trouble
-    sold.failovers, sold.parity = tuple(operator.records), takeover.parity
-    sold.disks = disks
-    sold.stages, sold.faults = tuple(stages.records), faults.records()
+        sold.trouble += flips.trouble
+    cleaning.end()
+    _note(sold, faults=faults, stages=stages, operator=operator, takeover=takeover)
+    sold.disks, sold.cleaned, sold.reigns = disks, tuple(cleaning.done), reigns
     return sold
+
+
+def _note(sold: Sold, *, faults: FaultRunner, stages: StageRunner, operator: Operator, takeover: Takeover) -> None:
+    """Put on record what came of the schedule."""
+    sold.stages, sold.faults = tuple(stages.records), faults.records()
+    sold.carried_out = tuple(faults.carried_out())
+    sold.failovers, sold.parity, sold.probe = tuple(operator.records), takeover.parity, takeover.probe
+
+
+def _look(watch: Watch, progress: Progress, figures: str) -> None:
+    """Show how it goes; end the selling when somebody wants that."""
+    progress.figures(figures)
+    watch.control.check()
 
 
 def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:

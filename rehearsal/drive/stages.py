@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaos.errors import ChaosError
+from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.masters_match import masters_differ
 from rehearsal.drive.takeover import Takeover
 from rehearsal.drive.till_api import Refused, cashier_session
@@ -39,8 +40,9 @@ class StageRunner:
 
     def __init__(
         self, stages: tuple[StagePlan, ...], *, shop: Shop, witness: Witness, takeover: Takeover,
-        stop: threading.Event, say: Say,
+        cleaning: Cleaning, stop: threading.Event, say: Say,
     ) -> None:  # fmt: skip
+        self._cleaning = cleaning
         self._stages = stages
         self._shop = shop
         self._witness = witness
@@ -127,6 +129,7 @@ class StageRunner:
             "watch_live": take.watch_live,
             "promote": take.promote,
             "rebuild_standby": take.rebuild,
+            "clean": lambda: self._clean(stage),
             "manual_sync": lambda: self._manual_sync(stage, until),
             "parity": lambda: take.check_parity(until),
             "synced": lambda: self._synced(stage, until),
@@ -175,6 +178,16 @@ class StageRunner:
                 return True, f"masters equal on {len(targets)} tills after {time.monotonic() - begun:.1f} s"
             if time.monotonic() >= until or self._stop.wait(2 * POLL_S):
                 return False, "; ".join(differ[:3])
+
+    def _clean(self, stage: StagePlan) -> tuple[bool, str]:
+        """Clean the targets, one after another."""
+        texts = []
+        for till in stage.targets or stage.tills:
+            try:
+                texts.append(self._cleaning.clean(till))
+            except (ChaosError, WitnessUnreadable) as error:
+                return False, f"{till} was not cleaned: {error}"
+        return True, "; ".join(texts)
 
     def _manual_sync(self, stage: StagePlan, until: float) -> tuple[bool, str]:
         """Press the button on each target, again while it fails, until the stage ends."""

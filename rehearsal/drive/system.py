@@ -10,17 +10,21 @@ from typing import Any
 import psycopg2
 
 from chaos.errors import FaultFailed
-from chaos.faults.base import SlowClerkPlan, SystemPlan
+from chaos.faults.base import HalfUpload, SlowClerkPlan, SystemPlan
 from chaos.faults.disks import TillDisks
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import ProcessFleet
+from rehearsal.drive.till_api import identity_session
 from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.configs import write_toml
 from rehearsal.staging.servers import promotion_step
 from rehearsal.staging.shop import Shop, till_node, till_sections
+from rehearsal.staging.till_database import seen_from_elsewhere
+from syncref.wire.sync import CONTENT_TYPE
 
 DUPLICATE_KIND = "duplicate_uploader"
+VANISHED_KIND = "vanished_client"
 PROMOTION_KIND = "promotion"
 PROMOTER = "promote-"
 BUSY_SQL = (
@@ -44,10 +48,26 @@ def system_plan(scenario: Scenario, shop: Shop, disks: TillDisks) -> SystemPlan:
         clock_files={till: shop.fleet.dir(till) / "clock" for till in shop.tills},
         disks=disks,
         disk_logs=shop.fleet.disk_logs() if isinstance(shop.fleet, ProcessFleet) else {},
+        half_uploads=_half_uploads(scenario, shop),
         databases={side.server: ServerStatements(shop.server_databases[side.server]) for side in shop.sides},
         promoters={server: _promoter(shop, server) for server in sorted(_promoted(scenario))},
         slow_clerk=SlowClerkPlan(dsn=shop.server_database.dsn, statements=SLOW_CLERK),
     )
+
+
+def _half_uploads(scenario: Scenario, shop: Shop) -> dict[str, HalfUpload]:
+    """Return an upload of the first till to each server that a fault lets it vanish at."""
+    wanted = {node for fault in scenario.faults if fault.kind == VANISHED_KIND for node in fault.targets}
+    till = shop.tills[0]
+    secret = (shop.fleet.dir(till) / "till.secret").read_text(encoding="utf-8").strip()
+    found = {}
+    for node in sorted(wanted):
+        session = identity_session(shop.url(node), kind="till", name=till, secret=secret)
+        headers = {"Authorization": f"Bearer {session.token}", "Content-Type": CONTENT_TYPE}
+        found[node] = HalfUpload(
+            url=shop.url(node), path="/v1/journal", headers=headers, body=bytes(500), length=1000
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +118,7 @@ def _twin(shop: Shop, till: str) -> str:
     fleet, twin = shop.fleet, f"{till}-twin"
     sections = till_sections(shop, till)
     sections["till"]["listen"] = fleet.address(twin)
+    sections["till"]["database"] = seen_from_elsewhere(fleet, till, sections["till"]["database"])
     config = write_toml(fleet.dir(twin) / "till.toml", sections)
     fleet.add(till_node(fleet, twin, config, caps=shop.caps, folders=(till,)))
     return twin

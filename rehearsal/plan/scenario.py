@@ -16,7 +16,7 @@ EDIT_KINDS = (
 )  # fmt: skip
 SHAPES = ("steady", "ramp", "spike")
 STAGE_CHECKS = ("masters", "selling", "offline", "synced", "sums", "parity", "failed_over", "fenced")
-STAGE_STEPS = ("manual_sync", "watch_live", "promote", "rebuild_standby")
+STAGE_STEPS = ("manual_sync", "clean", "watch_live", "promote", "rebuild_standby")
 PREPRODUCTION_ONLY = frozenset({"parity", "failed_over", "fenced", "watch_live", "promote", "rebuild_standby"})
 
 
@@ -34,6 +34,7 @@ class FleetPlan:
     preproduction: bool = False
     patience_s: float = 1.0
     tls: bool = True
+    line_kb_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,10 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """A fault to inject. `for_s` 0 is for faults of an instant, such as a kill with its own restart."""
+    """A fault to inject. `for_s` 0 is for faults of an instant, such as a kill with its own restart.
+
+    `by_hand`: asked for while the run went on; `for_s` is then the longest it may last.
+    """
 
     kind: str
     targets: tuple[str, ...]
@@ -129,6 +133,7 @@ class FaultPlan:
     for_s: float
     params: dict[str, int | float | str | bool] = field(default_factory=dict)
     line: int = 0
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

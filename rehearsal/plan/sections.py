@@ -60,6 +60,7 @@ def fleet_of(table: TableReader, profiles: Sequence[str]) -> FleetPlan:
         preproduction=table.switch("preproduction", False),
         patience_s=table.seconds("patience", 1.0, low=0.2, high=60),
         tls=table.switch("tls", True),
+        line_kb_s=table.integer("line_kb_s", 0, low=0, high=1_000_000),
     )
     table.done()
     return plan

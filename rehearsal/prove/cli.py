@@ -33,15 +33,17 @@ def prove(*, only: tuple[str, ...], jobs: int | None, without_scenarios: bool, f
     from rehearsal.prove.proof import NoSuchRow, parts_of, prove_all
 
     begun = datetime.now(UTC)
+    folder = reports.resolve() / f"{begun:%Y%m%dT%H%M%SZ}-prove"
     wanted = frozenset(word.strip().upper() for given in only for word in given.split(",") if word.strip())
     if field:
         sys.exit(_field(wanted, jobs or os.cpu_count() or 1, reports.resolve()))
     try:
         parts = parts_of(
-            wanted, jobs=jobs or os.cpu_count() or 1, scenarios=not without_scenarios, reports=reports.resolve()
+            wanted, jobs=jobs or os.cpu_count() or 1, scenarios=not without_scenarios, runs=folder / "runs"
         )
     except NoSuchRow as error:
         raise click.BadParameter(str(error), param_hint="--only") from error
+<<<<<<< HEAD
     sys.exit(prove_all(parts, Progress(), reports=reports.resolve(), begun=begun, commit=naming.commit()))
 
 
@@ -56,3 +58,6 @@ def _field(wanted: frozenset[str], jobs: int, reports: Path) -> int:
         told = f"there is no {', '.join(unknown)}; there is {', '.join(known)}"
         raise click.BadParameter(told, param_hint="--only")
     return prove_field(wanted, jobs, Progress(), reports=reports, commit=naming.commit())
+=======
+    sys.exit(prove_all(parts, Progress(), folder=folder, begun=begun, commit=naming.commit()))
+>>>>>>> main

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from rehearsal.announce import options_shown
+from rehearsal.drive.recording import AS_RUN
 from rehearsal.drive.selling import Sold
 from rehearsal.model import META_SCHEMA, Load, Machine, Meta
 from rehearsal.plan.scenario import Scenario
@@ -25,7 +26,7 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         commit=run.commit,
         started=run.begun.isoformat(timespec="seconds"),
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
-        reproduce=run.options.reproduce(scenario.seed),
+        reproduce=_reproduce(run),
         options=options_shown(run.options, scenario),
         fleet=fleet_facts(shop.fleet, scenario, shop.caps, shop.tills),
         load=Load(
@@ -34,7 +35,7 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
             rate_per_s=load.rate_per_s * len(shop.tills),
             edits_per_s=scenario.backoffice.rate_per_s,
             products=shop.catalogue.products,
-            business_dates=(run.business_date,),
+            business_dates=(run.business_date, *sorted({one.next_date for one in sold.cleaned})),
             min_sales=load.min_sales,
             min_sales_in_fault=load.min_sales_in_fault,
             sale_deadline_ms=load.sale_deadline_ms,
@@ -51,16 +52,31 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         parity=sold.parity,
         failovers=sold.failovers,
         real={name: float(value) for name, value in _real(scenario) if value},
-        expected_z=() if run.interrupted else tuple((till, run.business_date) for till in shop.tills),
+        expected_z=() if run.interrupted else _expected_z(run, shop, sold),
         pairs=shop.catalogue.pairs,
         clock_error=_clock_error(scenario),
         losses=tuple(sold.disks.losses) if sold.disks else (),
+        cleaned=sold.cleaned,
         clones=tuple(sold.disks.clones) if sold.disks else (),
         stale_bound_s=scenario.stale_bound_s,
         currency=scenario.currency,
+        interventions=run.watch.control.done(),
         interrupted=run.interrupted,
         trouble=tuple(run.trouble),
     )
+
+
+def _reproduce(run: Run) -> str:
+    """Return the command that runs the same again; with faults by hand, the scenario that has them too."""
+    if run.watch.control.done():
+        return f"tillproof run {run.options.reports / run.folder.name / AS_RUN}"
+    return run.options.reproduce(run.scenario.seed)
+
+
+def _expected_z(run: Run, shop: Shop, sold: Sold) -> tuple[tuple[str, str], ...]:
+    """Return the dates that must be closed: a cleaned till's before its cleaning, and its next."""
+    later = [(one.till, one.next_date) for one in sold.cleaned]
+    return (*((till, run.business_date) for till in shop.tills), *later)
 
 
 def _claims(scenario: Scenario, shop: Shop) -> tuple[str, ...]:

@@ -25,9 +25,11 @@ def create(config: BackofficeConfig, dsn: str) -> Litestar:
 
     async def start(_: Litestar) -> None:
         to_thread.current_default_thread_limiter().total_tokens = 16
+        desk.refusals.start()
         event(_log, logging.INFO, "backoffice_started", listen=config.listen)
 
     async def stop(_: Litestar) -> None:
+        await to_thread.run_sync(desk.refusals.stop)
         engine.dispose()
 
     state = {"engine": engine, "desk": desk, "meter": Meter(token_file=config.metrics_token_file)}

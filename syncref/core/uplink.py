@@ -293,7 +293,7 @@ def _rebased(state: UplinkState, event: Rebased, options: UplinkOptions) -> Upli
 def _load_or_rest(state: UplinkState, options: UplinkOptions) -> UplinkStep:
     assert state.sent is not None
     if state.head.seq > state.sent.seq:
-        limit = state.batch_limit or options.batch_entries
+        limit = min(state.batch_limit or options.batch_entries, state.fitting or options.batch_entries)
         return Step(replace(state, phase=Phase.LOADING), (Load(after=state.sent.seq, limit=limit),))
     rest = replace(state, phase=Phase.READY, attempt=0, timer=state.timer + 1)
     return Step(rest, (SetTimer(timer=rest.timer, delay_ms=options.keepalive_ms),))
@@ -328,8 +328,15 @@ def _acked(state: UplinkState, event: BatchAcked, options: UplinkOptions) -> Upl
     if (ack.seq, ack.hash) != (state.inflight.seq, state.inflight.hash):
         return _back_off(replace(state, session=None), event.draw, options)
     assert state.term is not None
+    fitting = 2 * state.fitting if 2 * state.fitting < options.batch_entries else 0
     after = replace(
-        state, acked=ack.seq, safe=max(state.safe, ack.safe), sent=state.inflight, inflight=None, attempt=0
+        state,
+        acked=ack.seq,
+        safe=max(state.safe, ack.safe),
+        sent=state.inflight,
+        inflight=None,
+        attempt=0,
+        fitting=fitting,
     )
     progress = PersistProgress(term=state.term, acked=after.acked, safe=after.safe, wait=False)
     go_on = _load_or_rest(after, options)
@@ -362,6 +369,9 @@ def _transport_failed(state: UplinkState, event: TransportFailed, options: Uplin
         return _stay(state)
     elsewhere = (state.server_index + 1) % options.servers
     after = replace(state, session=None, inflight=None, probe=None, server_index=elsewhere)
+    if state.inflight is not None and state.sent is not None:
+        # on a slow line a batch that ran out of time would run out of time for ever: the next one is shorter
+        after = replace(after, fitting=max(1, (state.inflight.seq - state.sent.seq) // 2))
     return _back_off(after, event.draw, options)
 
 

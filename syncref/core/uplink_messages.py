@@ -77,6 +77,7 @@ class UplinkState:
     attempt: int = 0
     server_index: int = 0
     batch_limit: int = 0  # 0: as many as the options say; halved when a server finds a batch too large
+    fitting: int = 0  # 0: no bound; halved when a batch did not get through, doubled when one did
 
 
 # --- events

@@ -65,6 +65,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
         anyio.to_thread.current_default_thread_limiter().total_tokens = 32
         changes.start()
         background.start()
+        desk.refusals.start()
         if watch is not None:
             watch.start()
         event(_log, logging.INFO, "worker_started", listen=config.listen)
@@ -72,6 +73,7 @@ def create(config: ServerConfig, dsn: str) -> Litestar:
     async def stop(_: Litestar) -> None:
         await anyio.to_thread.run_sync(changes.stop)
         await anyio.to_thread.run_sync(background.stop)
+        await anyio.to_thread.run_sync(desk.refusals.stop)
         if watch is not None:
             await anyio.to_thread.run_sync(watch.stop)
         engine.dispose()

@@ -108,6 +108,25 @@ def import_masters(config_file: Path, masters: Path) -> None:
     click.echo(f"rows new or changed: {told or 'none'} ({time.monotonic() - started:.1f} s)")
 
 
+@click.command(name="import-entries", help="Import the entries that a till exported before it was cleaned.")
+@CONFIG
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def import_entries(config_file: Path, file: Path) -> None:
+    """Import an export of `syncref provision till --clean --export`; doing it again changes nothing."""
+    from syncref.server.import_entries import import_export
+    from syncref.server.provision import database_of
+    from syncref.store.server_open import open_engine
+    from syncref.wire.export import read_export
+
+    config = load_server(config_file)
+    export = read_export(file)
+    with database_of(config.database, config.data_dir) as dsn:
+        engine = open_engine(dsn, connections=1)
+        done = import_export(engine, export)
+        engine.dispose()
+    click.echo(f"{export.till}: {done.entries} entries, {done.known} of them known already")
+
+
 @click.command(help="Show, per till and business date, what was received and whether the Z report agrees.")
 @CONFIG
 @click.option("--date", help="Only this business date, YYYY-MM-DD.")

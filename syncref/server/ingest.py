@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import msgspec
 import psycopg2
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncref import errors
+from syncref.auth import Identity
 from syncref.core import ingest as core
 from syncref.core.failover import Role
 from syncref.core.posting import (
@@ -33,12 +34,15 @@ from syncref.domain.identity import ID_BYTES, Key, Term
 from syncref.logs import event
 from syncref.store import server_ingest as store
 from syncref.store.server_open import STANDBY_STATE, sqlstate, translated
+from syncref.store.server_refusals import Refused, add_refusals, last_refused_ms
 from syncref.store.server_standbys import safe_seq
 from syncref.store.server_term import persist_term, read_term
 from syncref.wire.entry import Entry, Receipt, decode_entry
 from syncref.wire.sync import Ack, Batch, Hello, HelloAnswer
 
 TRIES_MAX = 4
+TERM_RAISED = "term_raised"
+RAISE_AGAIN_MS = 86_400_000
 PRODUCTS_CACHED_MAX = 300_000
 _log = logging.getLogger("syncref.server.ingest")
 _ERRORS = {
@@ -74,6 +78,10 @@ class Ingest:
         self._rank = rank
         self._clock_ms = clock_ms
         self._products: set[str] = set()
+
+    def now_ms(self) -> int:
+        """Return the server's time."""
+        return self._clock_ms()
 
     def term_number(self, least: int) -> int:
         """Return the lowest number from `least` on of a term that this server may open."""
@@ -135,7 +143,7 @@ class Ingest:
             now_ms=now_ms,
         )
         if isinstance(answer, core.Refusal):
-            raise _error(answer)
+            raise _of_term(answer, hello, locked.view)
         if isinstance(answer, core.RaiseTerm):
             raise _Restored(answer.n)
         told = answer.answer
@@ -218,6 +226,7 @@ def greet(ingest: Ingest, engine: Engine, hello: Hello) -> HelloAnswer:
                 row = read_term(connection, lock=True)
                 if row is None or row.role is not Role.LIVE:
                     raise errors.NotLive("this server is not the live one")
+                _note_raise(connection, hello, now_ms=ingest.now_ms())
                 persist_term(connection, term, above=restored.n - 1, guarded=row.guarded)
         except SQLAlchemyError as error:
             raise translated(error) from error
@@ -225,10 +234,34 @@ def greet(ingest: Ingest, engine: Engine, hello: Hello) -> HelloAnswer:
         return ingest.hello(hello)
 
 
+def _note_raise(connection: Connection, hello: Hello, *, now_ms: int) -> None:
+    """Note that a till's word opens a term. Its word alone does so once a day, or it could unsettle the shop.
+
+    A restored database has forgotten that, and may be told again.
+    """
+    who = Identity(kind="till", name=hello.till)
+    last_ms = last_refused_ms(connection, who, TERM_RAISED)
+    if last_ms is not None and now_ms - last_ms < RAISE_AGAIN_MS:
+        raise errors.Forbidden(f"{hello.till} says again that it was acked up to {hello.acked}, which is not here")
+    detail = f"acked up to {hello.acked}, by its own word"
+    note = Refused(who=who, code=TERM_RAISED, count=1, first_ms=now_ms, last_ms=now_ms, detail=detail)
+    add_refusals(connection, [note])
+
+
 def _provisioned(locked: store.Locked | None) -> store.Locked:
     if locked is None:
         raise errors.NotLive("this database is not provisioned: run `syncref provision server`")
     return locked
+
+
+def _of_term(refusal: core.Refusal, hello: Hello, view: core.ServerView) -> errors.SyncrefError:
+    """Tell a claim that no honest till makes from being late for a change of server."""
+    if view.live and view.timeline_ok and hello.term is not None:
+        if refusal.code == "stale_term":
+            return errors.FalseTerm(refusal.message)
+        if refusal.code == "not_live":
+            return errors.TermAhead(refusal.message)
+    return _error(refusal)
 
 
 def _error(refusal: core.Refusal) -> errors.SyncrefError:

@@ -8,9 +8,11 @@ from sqlalchemy import Connection, text
 from syncref.core.failover import Role
 from syncref.core.settlement import add, settle
 from syncref.server.clock import now_ms
+from syncref.store.server_refusals import read_refusals
 from syncref.store.server_settlement import read_days
 from syncref.store.server_term import read_term
 
+REFUSED_ALARM_MS = 3_600_000
 _TILLS = text("""
 SELECT DISTINCT ON (till) till, incarnation, seq, contact_ms, closed_at_seq FROM journal
 ORDER BY till, opened_ms DESC, incarnation
@@ -43,6 +45,17 @@ class TillSeen(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool
 
 
+class RefusedSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What was refused for security's sake, of whom and how often; `kind` and `name` are empty for a stranger."""
+
+    kind: str
+    name: str
+    code: str
+    count: int
+    last_ms: int
+    detail: str
+
+
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The server's status. Lags are milliseconds; `feed_lag_ms` is the age of the oldest unsettled change."""
 
@@ -58,6 +71,7 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     asides_open: int
     stock_behind_entries: int
     alarms: list[str]
+    refused: list[RefusedSeen] = []
     at_ms: int
 
 
@@ -103,6 +117,18 @@ def read_status(connection: Connection, *, till: str | None, lag_alarm_ms: int) 
         for found in connection.execute(_TILLS)
         if till is None or found.till == till
     ]  # fmt: skip
+    refused = [
+        RefusedSeen(
+            kind=one.who.kind, name=one.who.name, code=one.code, count=one.count, last_ms=one.last_ms,
+            detail=one.detail,
+        )
+        for one in read_refusals(connection)
+        if till is None or (one.who.kind, one.who.name) == ("till", till)
+    ]  # fmt: skip
+    recent = [one for one in refused if at_ms - one.last_ms < REFUSED_ALARM_MS]
+    alarms += [
+        f"refused: {one.code}, {one.kind} {one.name}, {one.count} times, {one.detail}" for one in recent[:5]
+    ]
     return ServerStatus(
         role=read_role(connection),
         term_n=row.term.n if row else 0,
@@ -116,6 +142,7 @@ def read_status(connection: Connection, *, till: str | None, lag_alarm_ms: int) 
         asides_open=counts.asides,
         stock_behind_entries=counts.stock_behind,
         alarms=alarms,
+        refused=refused,
         at_ms=at_ms,
     )
 

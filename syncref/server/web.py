@@ -22,9 +22,22 @@ from litestar.types import Message, Scope
 from sqlalchemy import Engine
 
 from syncref.auth import Identity, Throttle, TokenSigner, verify_secret
-from syncref.errors import Forbidden, RequestInvalid, SyncrefError, Unauthorized
+from syncref.errors import (
+    Busy,
+    FalseTerm,
+    Forbidden,
+    Forged,
+    Fork,
+    RequestInvalid,
+    SyncrefError,
+    TermAhead,
+    TooManyAttempts,
+    Unauthorized,
+    WrongSecret,
+)
 from syncref.logs import event
 from syncref.metrics import Meter
+from syncref.server.refusals import NOBODY, Refusals
 from syncref.store.server_identity import secret_hash, token_keys
 from syncref.store.server_open import snapshot
 from syncref.wire.sync import Problem
@@ -35,6 +48,18 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _MISSING = re.compile(r"parameter '([^']+)'")
 _CODES = {400: "request_invalid", 401: "unauthorized", 403: "forbidden", 404: "not_found", 413: "too_large"}
 _KEYS_CHECKED_EVERY_S = 5.0
+LOG_IN_BYTES_MAX = 4096
+LOG_INS_RUNNING_MAX = 2
+LOG_INS_WAITING_MAX = 100
+_REPORTED: tuple[tuple[type[SyncrefError], str], ...] = (
+    (WrongSecret, "wrong_secret"),
+    (Forged, "forged_token"),
+    (Forbidden, "forbidden"),
+    (TooManyAttempts, "locked_out"),
+    (Fork, "fork"),
+    (FalseTerm, "false_term"),
+    (TermAhead, "term_ahead"),
+)
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -64,8 +89,22 @@ class Desk:
         self._ttl_s = ttl_s
         self._clock_ms = clock_ms
         self._throttle = Throttle()
+        self._running: anyio.CapacityLimiter | None = None
+        self.refusals = Refusals(engine, clock_ms=clock_ms)
         self._signer = TokenSigner(keys={})
         self._checked_s = -_KEYS_CHECKED_EVERY_S
+
+    async def admit(self, credentials: Credentials) -> Token:
+        """Log in, a few at a time: hashing must not keep the threads that everybody else's requests need.
+
+        Raises Busy when too many wait already, Unauthorized and TooManyAttempts.
+        """
+        if self._running is None:
+            self._running = anyio.CapacityLimiter(LOG_INS_RUNNING_MAX)
+        if self._running.statistics().tasks_waiting >= LOG_INS_WAITING_MAX:
+            raise Busy("too many log-ins at once", retry_after_ms=2000)
+        answer: Token = await anyio.to_thread.run_sync(self.log_in, credentials, limiter=self._running)
+        return answer
 
     def log_in(self, credentials: Credentials) -> Token:
         """Return a token. Raises Unauthorized and TooManyAttempts."""
@@ -76,8 +115,7 @@ class Desk:
             stored = secret_hash(connection, who) if who.kind in self._kinds else None
         if not verify_secret(stored, credentials.secret):
             self._throttle.failed(who, now_ms=now_ms)
-            event(_log, logging.WARNING, "login_failed", kind=who.kind, identity=who.name)
-            raise Unauthorized("an unknown identity, or a wrong secret")
+            raise WrongSecret("an unknown identity, or a wrong secret")
         self._throttle.succeeded(who)
         if not self._signer.keys:
             self._read_keys()
@@ -98,6 +136,7 @@ class Desk:
                 raise
             self._read_keys()
             who = self._signer.verify(token, now_ms=now_ms)
+        request.scope["state"]["who"] = who
         if who.kind not in (kinds or self._kinds):
             raise Forbidden(f"a {who.kind} may not do this")
         return who
@@ -122,14 +161,15 @@ async def strict(request: Request[Any, Any, Any], kind: type[msgspec.Struct]) ->
     operation_id="token",
     status_code=200,
     exclude_from_auth=True,
+    request_max_body_size=LOG_IN_BYTES_MAX,
     responses={401: ResponseSpec(Problem), 429: ResponseSpec(Problem)},
 )
 async def token(request: Request[Any, Any, Any], data: JSONBody[Credentials], state: State) -> Token:
     """Exchange a name and a secret for a short-lived bearer token."""
     await strict(request, Credentials)
     desk: Desk = state.desk
-    answer: Token = await anyio.to_thread.run_sync(desk.log_in, data)
-    return answer
+    request.scope["state"]["who"] = Identity(kind=data.kind, name=data.name)
+    return await desk.admit(data)
 
 
 def request_id_of(scope: Scope) -> str:
@@ -159,6 +199,7 @@ def problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[Pr
 def _problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     request_id = request_id_of(request.scope)
     if isinstance(error, SyncrefError):
+        _report(request, error, request_id)
         details = {key: value for key, value in error.details.items() if value is not None}
         problem = Problem(
             code=error.code,
@@ -179,6 +220,18 @@ def _problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[P
     _log.error("traceback", exc_info=error)
     message = "an internal error; the log has it under this request id"
     return _response(Problem(code="internal", message=message, definite=False, request_id=request_id), 500)
+
+
+def _report(request: Request[Any, Any, Any], error: SyncrefError, request_id: str) -> None:
+    """Note what an attack would look like; an expired token, or none, is everyday life."""
+    code = next((code for kind, code in _REPORTED if isinstance(error, kind)), None)
+    if code is None:
+        return
+    who: Identity = request.scope["state"].get("who", NOBODY)
+    address = request.client.host if request.client else "?"
+    desk: Desk = request.app.state.desk
+    detail = f"{request.url.path}: {error.message}"
+    desk.refusals.note(who, code, address=address, detail=detail, request_id=request_id)
 
 
 def _told(error: HTTPException) -> tuple[str, str | None]:

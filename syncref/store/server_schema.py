@@ -200,6 +200,17 @@ opening_stock = Table(  # stock as imported, the start of the stock sum
     Column("sku", Text, primary_key=True),
     Column("qty", BigInteger, nullable=False),
 )
+refusal = Table(  # what was refused for security's sake: by whom, why, how often
+    "refusal",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+)
 abandoned = Table(  # a till's day that will never be closed, with the operator's evidence
     "abandoned",
     metadata,

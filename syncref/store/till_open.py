@@ -133,6 +133,16 @@ class TillDatabase:
         with translated(self.where), self._engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
+    def truncate_log(self) -> bool:
+        """Move all of SQLite's write-ahead log into the database and empty it; return whether that was possible.
+
+        Another process that uses the database makes it impossible. A PostgreSQL database has no such log.
+        """
+        if self.path is None:
+            return True
+        with translated(self.where), self._engine.connect() as connection:
+            return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+
     def wal_bytes(self) -> int:
         """Return the size of SQLite's write-ahead log; 0 for PostgreSQL."""
         if self.path is None:

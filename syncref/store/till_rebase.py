@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from syncref.domain.identity import ID_BYTES, Key, Mark, chain_hash, genesis_hash, receipt_number
 from syncref.errors import StorageCorrupt
 from syncref.store.till_journal import hash_at
 from syncref.store.till_open import TillDatabase
-from syncref.store.till_schema import continued, journal, line, operation, payment, receipt, z_report
+from syncref.store.till_schema import anchor, continued, journal, line, operation, payment, receipt, z_report
 from syncref.store.till_state import TillState, read_state, write_state
 from syncref.wire.entry import Continued, Entry, Receipt, decode_entry, encode_entry
 
@@ -85,15 +85,21 @@ def rebase(database: TillDatabase, *, old: Key, common: Mark, at_ms: int) -> New
     return NewJournal(key=key, head=head, genesis=genesis, moved=head.seq - 1)
 
 
+_left = exists().where(anchor.c.incarnation == continued.c.incarnation, anchor.c.seq >= continued.c.seq)
+
+
 def closed_journals(connection: Connection) -> list[Closed]:
-    """Return the journals of this till that are continued by others, and have something to be sent."""
+    """Return the journals of this till that are continued by others, and have something to be sent.
+
+    Those that left with a cleaning have not.
+    """
     state = read_state(connection)
     return [
         Closed(
             key=Key(till=state.till, incarnation=bytes(row.incarnation)),
             common=Mark(seq=row.seq, hash=bytes(row.hash)),
         )
-        for row in connection.execute(select(continued).where(continued.c.seq > 0))
+        for row in connection.execute(select(continued).where(continued.c.seq > 0, ~_left))
     ]
 
 

@@ -35,6 +35,7 @@ from syncref.till.clock import TillClock
 from syncref.till.deadline import Verifier
 from syncref.till.desk import Desk
 from syncref.till.downlink import Downlink
+from syncref.till.listen import listen
 from syncref.till.owed import OwedUplink
 from syncref.till.problems import request_ids
 from syncref.till.progress import Progress
@@ -220,7 +221,7 @@ def read_secret(settings: TillSettings) -> str:
 def run(settings: TillSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigInvalid, StorageCorrupt."""
     tune()
-    with closing(_listen(settings)) as listener:
+    with closing(listen(settings)) as listener:
         till = Till(settings)
         till.start()
         try:
@@ -242,23 +243,6 @@ async def _serve(till: Till, listener: socket.socket) -> None:
         signal.signal(number, lambda *_: None)
     event(_log, logging.INFO, "serving", till=till.settings.till.name, listen=till.settings.till.listen)
     await server.serve(sockets=[listener])
-
-
-def _listen(settings: TillSettings) -> socket.socket:
-    address = settings.till.address
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # connections inherit it: an answer is two writes, and waiting for an ACK between them costs 40 ms
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        listener.bind((address.host, address.port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise ConfigInvalid(f"[till] listen = {settings.till.listen!r}: {error.strerror or error}") from error
-    listener.setblocking(False)
-    return listener
 
 
 def tune() -> None:

@@ -25,6 +25,7 @@ from syncref.wire.till_api import (
 )
 
 SKUS_MAX = 200
+LOG_IN_BYTES_MAX = 4096
 _OPEN: list[dict[str, list[str]]] = []
 _BEARER = [{"cashier": list[str]()}]
 TheDesk = NamedDependency[Desk]
@@ -42,7 +43,7 @@ class OpenRoutes(Controller):
     path = "/v1"
     security = _OPEN
 
-    @post("/session", status_code=200, summary="Log a cashier in")
+    @post("/session", status_code=200, summary="Log a cashier in", request_max_body_size=LOG_IN_BYTES_MAX)
     async def session(self, data: JSONBody[api.SessionAsked], desk: TheDesk) -> SessionAnswer:
         """Return a bearer token for a cashier's PIN."""
         return await desk.log_in(data.cashier_id, data.pin)

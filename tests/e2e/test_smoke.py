@@ -227,3 +227,16 @@ def test_an_interrupted_run_heals_stops_and_still_reports(tmp_path: Path) -> Non
     assert {c["name"]: c["verdict"] for c in verdict["checks"]}["receipts"] == "VALID", output
     assert len(started) > 6, output
     assert [process for process in started if process.is_running()] == []
+
+
+def test_no_secret_is_in_the_report_the_evidence_or_the_logs(smoke: Finished) -> None:
+    """Every file of a run: no token, no password hash, no private key; credentials are gone with its folder."""
+    assert smoke.folder is not None
+    found = []
+    for path in smoke.folder.rglob("*"):
+        if path.is_file():
+            text = path.read_bytes()
+            found += [
+                (path.name, mark) for mark in (b"WzEs", b"$argon2", b"PRIVATE KEY", b'"pin"') if mark in text
+            ]
+    assert found == []

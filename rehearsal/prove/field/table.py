@@ -127,9 +127,10 @@ def document() -> str:
 `tillproof prove --field` tells each of these as a story: the reference sync must pass it, and a planted twin that
 fails as the field did must be convicted by the checker named. Exit code 10 when either does not hold. F rows were
 reported to other projects (owner/repo#n is a GitHub issue or pull request); P rows were measured on peers under
-this workload. *simulated*: schedules of the simulated fleet, in which the shipped protocol cores run on lying
-disks and networks; a story whose misfortune is never felt shows nothing and fails. *real*: real processes, or the real
-store.
+this workload.
+
+*simulated*: schedules of the simulated fleet, in which the shipped protocol cores run on lying disks and networks; a
+story whose misfortune is never felt shows nothing and fails. *real*: real processes, or the real store.
 
 This page is made from the stories themselves: `python -m rehearsal.prove.field.table`.
 

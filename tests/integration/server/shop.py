@@ -20,6 +20,7 @@ from sqlalchemy import Engine, text
 
 from syncref.domain.identity import Key, chain_hash, genesis_hash
 from syncref.domain.money import line_amount, tax_included
+from syncref.listening import configured
 from syncref.wire.entry import DayClosed, Line, Payment, RateTotal, Receipt, encode_entry
 from syncref.wire.sync import (
     CONTENT_TYPE,
@@ -43,7 +44,7 @@ RATE_BP = 1900
 def running(app: Litestar, *, port: int = 0) -> Iterator[str]:
     """Serve an application from a thread; yield its base URL."""
     listener = socket.create_server(("127.0.0.1", port), backlog=64)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", ws="none", timeout_keep_alive=75))
+    server = uvicorn.Server(configured(app, lifespan="on", timeout_keep_alive=75))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

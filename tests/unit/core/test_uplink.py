@@ -328,6 +328,29 @@ def test_a_batch_found_too_large_is_halved() -> None:
     assert limits == [2, 1, 1]
 
 
+def test_a_batch_that_did_not_get_through_is_halved_until_one_does() -> None:
+    """On a slow line the same batch would run out of time for ever; what gets through is doubled again."""
+    up = waiting()
+    limits = []
+    for _ in range(3):
+        up.on(TransportFailed(request=up.state.request, draw=0.0))
+        up.on(TimerFired(timer=up.state.timer)).answered(4)
+        up.on(LocalHash(seq=4, hash=mark(4).hash))
+        limits.append(up.only(Load).limit)
+        up.loaded(4 + limits[-1])
+    assert limits == [2, 1, 1]
+    up.on(ack(5))
+    assert up.effects[1] == Load(after=5, limit=2)
+    assert up.loaded(7).on(ack(7)).effects[1] == Load(after=7, limit=4)
+
+
+def test_a_handshake_that_did_not_get_through_says_nothing_of_batches() -> None:
+    """A cut line is no slow line."""
+    up = Uplink().on(Wake())
+    up.on(TransportFailed(request=up.state.request, draw=0.0))
+    assert up.state.fitting == 0
+
+
 def test_a_wake_while_it_is_busy_only_moves_the_head() -> None:
     """One request at a time; what is new is sent after the ack."""
     up = waiting().on(Wake(head=mark(20)))

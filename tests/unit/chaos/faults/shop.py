@@ -42,6 +42,11 @@ class FakeLink:
         self.toxics.append(toxic)
         return self.state()
 
+    def spare(self, toxic: Toxic) -> ProxyState:
+        """Keep a toxic for old connections only: new requests are free of it."""
+        self.toxics = [one for one in self.toxics if one.name != toxic.name]
+        return self.state()
+
     def heal(self) -> ProxyState:
         """Lift everything, unless the server is wedged."""
         if self.wedged:
