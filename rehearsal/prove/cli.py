@@ -43,8 +43,7 @@ def prove(*, only: tuple[str, ...], jobs: int | None, without_scenarios: bool, f
         )
     except NoSuchRow as error:
         raise click.BadParameter(str(error), param_hint="--only") from error
-<<<<<<< HEAD
-    sys.exit(prove_all(parts, Progress(), reports=reports.resolve(), begun=begun, commit=naming.commit()))
+    sys.exit(prove_all(parts, Progress(), folder=folder, begun=begun, commit=naming.commit()))
 
 
 def _field(wanted: frozenset[str], jobs: int, reports: Path) -> int:
@@ -58,6 +57,3 @@ def _field(wanted: frozenset[str], jobs: int, reports: Path) -> int:
         told = f"there is no {', '.join(unknown)}; there is {', '.join(known)}"
         raise click.BadParameter(told, param_hint="--only")
     return prove_field(wanted, jobs, Progress(), reports=reports, commit=naming.commit())
-=======
-    sys.exit(prove_all(parts, Progress(), folder=folder, begun=begun, commit=naming.commit()))
->>>>>>> main
