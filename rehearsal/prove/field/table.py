@@ -129,8 +129,8 @@ fails as the field did must be convicted by the checker named. Exit code 10 when
 reported to other projects (owner/repo#n is a GitHub issue or pull request); P rows were measured on peers under
 this workload.
 
-*simulated*: schedules of the simulated fleet, in which the shipped protocol cores run on lying disks and networks; a
-story whose misfortune is never felt shows nothing and fails. *real*: real processes, or the real store.
+*simulated*: schedules of the simulated fleet, in which the shipped protocol cores run on lying disks and networks;
+a story whose misfortune is never felt shows nothing and fails. *real*: real processes, or the real store.
 
 This page is made from the stories themselves: `python -m rehearsal.prove.field.table`.
 
