@@ -155,7 +155,7 @@ def test_an_ack_before_the_commit_is_found() -> None:
 
 
 def test_a_key_that_goes_to_a_lower_version_is_found() -> None:
-    """Invariant 7: the engine reports an assertion of the model as a violation, and a deleted key keeps its version.
+    """Invariant 7: a deleted key keeps its version, and the engine reports an assertion as a violation.
 
     The row itself is gone, as after an urgent deletion, so nothing but the key's highest version tells.
     """
