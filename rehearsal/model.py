@@ -262,6 +262,20 @@ class Clone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """A server's database restored from a backup: how many entries and clerks' operations it lacked at first.
+
+    The entries must come again. The operations are lost: evidence/losses/edits.csv has them, one by one.
+    """
+
+    server: str
+    at_ms: int
+    entries: int
+    edits: int
+    timeline: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
     """A till that was cleaned between two business dates: its journal left it, and is on the server to `head`."""
 
@@ -283,6 +297,7 @@ class Meta:
     failovers     what the operator promoted, and when
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
+    restores      servers restored from a backup
     cleaned       tills that were cleaned on the way
     stale_bound_s how old the masters of a till that is online may be
     """
@@ -314,6 +329,7 @@ class Meta:
     losses: tuple[Loss, ...] = ()
     clones: tuple[Clone, ...] = ()
     cleaned: tuple[Cleaned, ...] = ()
+    restores: tuple[Restore, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"

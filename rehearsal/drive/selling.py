@@ -20,6 +20,7 @@ from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
+from rehearsal.drive.backups import ShopBackups, backups_of
 from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
@@ -63,6 +64,7 @@ class Sold:
     probe: ProbeTill | None = None
     disks: ShopDisks | None = None
     cleaned: tuple[Cleaned, ...] = ()
+    backups: ShopBackups | None = None
 
 
 def sell(
@@ -73,11 +75,12 @@ def sell(
     begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
     sold = Sold(started_ms=begin_ms)
+    backups = backups_of(shop)
     disks = ShopDisks(shop, witness, parts=parts, seed=scenario.seed, business_date=business_date)
     context = Context(
         fleet=shop.fleet,
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
-        system=system_plan(scenario, shop, disks),
+        system=system_plan(scenario, shop, disks, backups),
     )
     faults = FaultRunner(scenario, context, say=progress.say)
     cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
@@ -130,8 +133,7 @@ def sell(
         sold.reigns, sold.probe = reigns, takeover.probe
     sold.trouble += flips.trouble
     sold.failovers, sold.parity = tuple(operator.records), takeover.parity
-    cleaning.end()
-    sold.disks, sold.cleaned = disks, tuple(cleaning.done)
+    sold.disks, sold.cleaned, sold.backups = disks, cleaning.end(), backups
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     return sold
 
