@@ -20,7 +20,10 @@ class Forgotten:
 
 
 class ServerBackups(Protocol):
-    """Backups of one server's database, which runs as node `postgres`; `users` are the nodes that use it."""
+    """Backups of one server's database, which runs as node `postgres`.
+
+    `users` are the nodes that use it, in the order in which they are stopped; they start the other way round.
+    """
 
     @property
     def postgres(self) -> str: ...

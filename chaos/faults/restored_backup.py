@@ -61,7 +61,7 @@ class RestoredBackup(NodeFault):
         if self.lacks is None:
             self.lacks = backups.forgotten()
         errors = []
-        for node in backups.users:
+        for node in reversed(backups.users):  # the server opens the new term, without which nobody else is well
             try:
                 if context.fleet.state(node) in {"stopped", "ended"}:
                     context.fleet.start(node)
