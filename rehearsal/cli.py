@@ -56,15 +56,30 @@ def tillproof() -> None:
 @click.option("--real-time", is_flag=True, help="On the shop's own clock instead of in minutes.")
 @click.option("--reports", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
               show_default=True, help="Where the run's folder is made.")  # fmt: skip
-def run(scenario: str, values: tuple[tuple[str, str], ...], **given: Any) -> None:
+@click.option("--record", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write the run back as a scenario, with the faults as they really came.")  # fmt: skip
+@click.option("--ui", is_flag=True, help="With a live page, on this machine only; its address is printed.")
+@click.option("--ui-port", type=click.IntRange(0, 65535), default=0, help="The page's port, instead of any.")
+def run(scenario: str, values: tuple[tuple[str, str], ...], *, ui: bool, ui_port: int, **given: Any) -> None:
     """Run SCENARIO (a name from `tillproof list`, or a .toml file) and judge it."""
-    from rehearsal.running import run_scenario
+    from rehearsal.running import run_scenario, run_watched
 
     options = Options(scenario=scenario, values=values, **given)
     path = scenario_path(scenario)
     if path is None:
         raise click.BadParameter(unknown_scenario(scenario), param_hint="SCENARIO")
-    sys.exit(run_scenario(path, options))
+    sys.exit(run_watched(path, options, ui_port) if ui else run_scenario(path, options))
+
+
+@tillproof.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Instead of any free port.")
+@click.option("--reports", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
+              show_default=True, help="Where runs are and go.")  # fmt: skip
+def ui(port: int, reports: Path) -> None:
+    """Serve the start page: scenarios, past runs, and a run to start and watch. Ctrl-C ends it."""
+    from rehearsal.live.start import serve_start_page
+
+    sys.exit(serve_start_page(port, reports))
 
 
 @tillproof.command(name="list")

@@ -22,15 +22,18 @@ from rehearsal.announce import announce
 from rehearsal.catalogue import Catalogue, build_catalogue
 from rehearsal.drive.backups import EDIT_COLUMNS
 from rehearsal.drive.disks import ENTRY_COLUMNS
+from rehearsal.drive.recording import AS_RUN, record_scenario
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.selling import START_S, Sold, sell
 from rehearsal.drive.till_api import Refused, identity_session
 from rehearsal.drive.timeline import in_real_time
+from rehearsal.drive.watching import Watch
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import seal, write_rows
 from rehearsal.judge import judge
 from rehearsal.model import Meta, RunRecord
-from rehearsal.options import Options
+from rehearsal.options import Options, overrides_of, scenario_path
+from rehearsal.plan.loader import ScenarioInvalid
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
 from rehearsal.report.write import write_report
@@ -56,10 +59,12 @@ def conduct(
     progress: Progress,
     *,
     rewrite: Rewrite | None = None,
+    watch: Watch | None = None,
 ) -> RunRecord:
     """Run a scenario and return its record, written to the report folder; raises CouldNotRun.
 
     `rewrite` may change how nodes are started: only the proof of the judge, which plants bugs, gives one.
+    `watch` is told how it goes, and may interfere: the live page.
     """
     begun = datetime.now(UTC)
     begins = None
@@ -68,9 +73,10 @@ def conduct(
     folder = options.reports.resolve() / naming.run_id(scenario.name, scenario.seed, begun)
     run = Run(
         scenario=scenario, options=options, folder=folder, progress=progress, begun=begun, commit=naming.commit(),
-        begins=begins, business_date=datetime.now().astimezone().date().isoformat(),
+        begins=begins, business_date=datetime.now().astimezone().date().isoformat(), watch=watch or Watch(),
     )  # fmt: skip
     folder.mkdir(parents=True)
+    run.watch.begun(scenario, folder)
     with _terminated_as_interrupt():
         try:
             fleet, why = open_fleet(options.fleet, scenario, folder, rewrite=rewrite)
@@ -78,7 +84,10 @@ def conduct(
             raise CouldNotRun(str(error)) from error
         with fleet:
             meta = _with_fleet(run, fleet, why)
-    return report(folder, meta, progress)
+    run.watch.phase("judging")
+    record = report(folder, meta, progress)
+    run.watch.judged(record)
+    return record
 
 
 def report(folder: Path, meta: Meta, progress: Progress) -> RunRecord:
@@ -112,10 +121,12 @@ def _with_fleet(run: Run, fleet: Fleet, why: str) -> Meta:
     try:
         sold = sell(
             scenario, shop, witness, samplers, parts=parts, business_date=run.business_date, progress=progress,
-            begins_in_s=_begins_in_s(run),
+            begins_in_s=_begins_in_s(run), watch=run.watch,
         )  # fmt: skip
         run.trouble += sold.trouble
         run.interrupted = sold.interrupted
+        _record(run, sold)
+        run.watch.phase("settling")
         settle(run, shop, witness, parts, sold)
         return _put_on_record(run, shop, sold, samplers, witness)
     finally:
@@ -154,6 +165,21 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], w
     meta = meta_of(run, shop, sold, counted=counted, late_p99_ms=late_ms)
     run.progress.say("stopping the shop")
     return meta
+
+
+def _record(run: Run, sold: Sold) -> None:
+    """When something was done by hand, write the run as the scenario that it became; `--record` names a copy."""
+    options, scenario = run.options, run.scenario
+    files = [run.folder / AS_RUN] if run.watch.control.done() else []
+    files += [options.record] if options.record is not None else []
+    for file in files:
+        try:
+            record_scenario(
+                file, path=scenario_path(options.scenario), overrides=overrides_of(options), scenario=scenario,
+                carried_out=sold.carried_out, interventions=run.watch.control.done(), started_ms=sold.started_ms,
+            )  # fmt: skip
+        except (OSError, ValueError, ScenarioInvalid) as error:
+            run.trouble.append(f"{file.name} could not be recorded: {error}")
 
 
 def _settlement(run: Run, shop: Shop, witness: Witness, sold: Sold) -> list[dict[str, Any]]:

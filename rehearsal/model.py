@@ -132,6 +132,16 @@ class FaultRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Intervention:
+    """Something done by hand at a second of the load; `text` says what came of it."""
+
+    at_s: float
+    what: str
+    targets: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRecord:
     """A stage of the run. `passed` None: nothing to pass, or not reached."""
 
@@ -298,6 +308,7 @@ class Meta:
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
     restores      servers restored from a backup
+    interventions what was done by hand, from the live page
     cleaned       tills that were cleaned on the way
     stale_bound_s how old the masters of a till that is online may be
     """
@@ -333,6 +344,7 @@ class Meta:
     failovers: tuple[FailoverRecord, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
+    interventions: tuple[Intervention, ...] = ()
     interrupted: bool = False
     trouble: tuple[str, ...] = ()
     digests: dict[str, str] = field(default_factory=dict)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rehearsal.plan.loader import Overrides
+
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = Path(__file__).resolve().parent / "scenarios"
 
@@ -25,6 +27,7 @@ class Options:
     masters: Path | None = None
     real_time: bool = False
     reports: Path = Path("reports")
+    record: Path | None = None
 
     def reproduce(self, seed: int) -> str:
         """Return the command that runs the same again."""
@@ -36,6 +39,11 @@ class Options:
         words += ["--masters", str(self.masters)] if self.masters is not None else []
         words += ["--real-time"] if self.real_time else []
         return shlex.join(words)
+
+
+def overrides_of(options: Options) -> Overrides:
+    """Return what the command line changes in the scenario's file."""
+    return Overrides(tills=options.tills, seed=options.seed, profile=options.profile, values=options.values)
 
 
 def scenario_path(name: str) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 from rich.console import Console
@@ -21,13 +22,16 @@ class Progress:
         self._begun = time.monotonic()
         self._status: Status | None = None
         self._plain_at = 0.0
+        self.heard: Callable[[str], None] = lambda _: None
 
     def say(self, text: str) -> None:
         """Print a sentence with the time since the run began."""
+        self.heard(text)
         self._console.print(f"[dim]{self._elapsed()}[/dim]  {escape(text)}")
 
     def line(self, text: str) -> None:
         """Print a line as it is."""
+        self.heard(text)
         self._console.print(escape(text))
 
     def figures(self, text: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from rehearsal.drive.watching import Watch
 from rehearsal.model import Drain, StageRecord
 from rehearsal.options import Options
 from rehearsal.plan.scenario import Scenario
@@ -28,3 +29,4 @@ class Run:
     stages: list[StageRecord] = field(default_factory=list)
     drained: Drain | None = None
     interrupted: bool = False
+    watch: Watch = field(default_factory=Watch)

@@ -9,12 +9,13 @@ from chaos.profiles import PROFILES
 from rehearsal.conduct import CouldNotRun, conduct
 from rehearsal.drive.faults import KnownFaults
 from rehearsal.drive.timeline import NoRealTime
+from rehearsal.drive.watching import Watch
 from rehearsal.evidence.reader import Evidence, EvidenceMissing
 from rehearsal.judge import judge
 from rehearsal.model import EXIT_CODE, EXIT_COULD_NOT_RUN, Judgement, Verdict
-from rehearsal.options import Options
+from rehearsal.options import Options, overrides_of
 from rehearsal.own_masters import MastersInvalid
-from rehearsal.plan.loader import Overrides, ScenarioInvalid, load_scenario
+from rehearsal.plan.loader import ScenarioInvalid, load_scenario
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
 
@@ -23,18 +24,36 @@ SHOWN = 5
 
 def read_scenario(path: Path, options: Options) -> Scenario:
     """Read a scenario with the command line's changes; raises ScenarioInvalid."""
-    overrides = Overrides(tills=options.tills, seed=options.seed, profile=options.profile, values=options.values)
     try:
-        return load_scenario(path, faults=KnownFaults(), profiles=tuple(PROFILES), overrides=overrides)
+        return load_scenario(path, faults=KnownFaults(), profiles=tuple(PROFILES), overrides=overrides_of(options))
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioInvalid(f"{path}: can't be read: {error}") from error
 
 
-def run_scenario(path: Path, options: Options) -> int:
-    """Run, judge, report; return the exit code."""
+def run_watched(path: Path, options: Options, port: int) -> int:
+    """Run with the live page on a port of this machine (0: any); return the exit code."""
+    from rehearsal.live.serving import live_page
+
     progress = Progress()
     try:
-        record = conduct(read_scenario(path, options), options, progress)
+        with live_page(port) as (board, address):
+            progress.heard = board.hear
+            progress.line(f"page       {address}")
+            code = run_scenario(path, options, progress=progress, watch=board)
+            if board.state.outcome is None:
+                board.gave_up(board.last_line())
+            return code
+    except OSError as error:
+        return _could_not_run(progress, f"could not run: port {port} of the live page: {error.strerror or error}")
+
+
+def run_scenario(
+    path: Path, options: Options, *, progress: Progress | None = None, watch: Watch | None = None
+) -> int:
+    """Run, judge, report; return the exit code."""
+    progress = progress or Progress()
+    try:
+        record = conduct(read_scenario(path, options), options, progress, watch=watch)
     except ScenarioInvalid as error:
         return _could_not_run(progress, str(error))
     except (CouldNotRun, NoRealTime, MastersInvalid, ChaosError, OSError) as error:

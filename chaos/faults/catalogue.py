@@ -21,6 +21,7 @@ from chaos.faults.kill_live import KillLive
 from chaos.faults.kill_promoting import KillPromoting
 from chaos.faults.latency import Latency
 from chaos.faults.lost_ack import LostAck
+from chaos.faults.memory_hog import MemoryHog
 from chaos.faults.noop import Noop
 from chaos.faults.old_server_returns import OldServerReturns
 from chaos.faults.partition import Partition
@@ -34,6 +35,7 @@ from chaos.faults.restart import Restart
 from chaos.faults.restored_backup import RestoredBackup
 from chaos.faults.slow_clerk import SlowClerk
 from chaos.faults.standby_lag import StandbyLag
+from chaos.faults.unplug import Unplug
 from chaos.faults.vanished_client import VanishedClient
 
 FAULTS: Mapping[str, type[Fault]] = {
@@ -57,6 +59,8 @@ FAULTS: Mapping[str, type[Fault]] = {
         ClockJump,
         DiskFull,
         SlowClerk,
+        MemoryHog,
+        Unplug,
         KillLive,
         OldServerReturns,
         Partition,

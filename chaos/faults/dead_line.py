@@ -6,6 +6,7 @@ Connections made afterwards work. Only a time-out of one's own ends the old ones
 from __future__ import annotations
 
 import http.client
+import itertools
 from contextlib import suppress
 
 from chaos.faults.base import Bite, Context, Healed, together
@@ -15,6 +16,7 @@ from chaos.fleet.links import Link
 from chaos.proxy.client import Toxic
 
 SILENT_S = 1.0
+NUMBERS = itertools.count(1)
 
 
 class DeadLine(StarvingFault):
@@ -27,11 +29,12 @@ class DeadLine(StarvingFault):
         super().__init__(targets, parameters)
         self.old: dict[str, http.client.HTTPConnection] = {}
         self.old_said: dict[str, str] = {}
+        self.toxics = toxics(next(NUMBERS))
 
     def impose(self, link: Link) -> None:
         """Open a connection as any other, then swallow everything."""
         self.old[link.name] = opened(link)
-        for toxic in toxics():
+        for toxic in self.toxics:
             link.add(toxic, live=True)
 
     def lift(self, context: Context) -> None:
@@ -41,7 +44,7 @@ class DeadLine(StarvingFault):
             for link in self.links(context):
                 self.outcomes[link.name] = link.probe(timeout_s=self.probe_timeout_s).outcome
         for link in self.links(context):
-            for toxic in toxics():
+            for toxic in self.toxics:
                 link.spare(toxic)
         if first:
             self.after = readings(context, self.tills())
@@ -63,10 +66,10 @@ class DeadLine(StarvingFault):
         return together([super().evidence(context), still])
 
 
-def toxics() -> tuple[Toxic, ...]:
-    """Return what swallows both directions."""
+def toxics(number: int) -> tuple[Toxic, ...]:
+    """Return what swallows both directions; numbered, for what an earlier fault left on the link stays."""
     return tuple(
-        Toxic(name=f"dead_line_{stream}", type="timeout", stream=stream, attributes={"timeout": 0})
+        Toxic(name=f"dead_line_{number}_{stream}", type="timeout", stream=stream, attributes={"timeout": 0})
         for stream in ("upstream", "downstream")
     )
 

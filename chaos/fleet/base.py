@@ -74,6 +74,11 @@ class Fleet(Protocol):
         """What a node's environment needs so that this interpreter finds our packages."""
         ...
 
+    @property
+    def tills_bring_postgres(self) -> bool:
+        """Whether a till on PostgreSQL has its own, within the till's caps, rather than a share of one for all."""
+        ...
+
     # places
 
     def dir(self, node: str) -> Path: ...

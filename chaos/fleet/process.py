@@ -69,6 +69,7 @@ class ProcessFleet:
 
     kind = "process"
     python = sys.executable
+    tills_bring_postgres = False
 
     def __init__(
         self,
@@ -291,8 +292,10 @@ class ProcessFleet:
         """Run a one-shot command to its end and return its output; raise StepFailed on any code but 0."""
         log = self.log(step.name)
         before = log.stat().st_size if log.exists() else 0
+        plan = NodePlan(name=step.name, argv=step.argv)
+        argv = plan.argv if self._rewrite is None else self._rewrite(plan).argv
         pid = self._warden.spawn(
-            step.argv, env=self._env(step.env), cwd=step.cwd or self.work, log=log, account=step.account
+            argv, env=self._env(step.env), cwd=step.cwd or self.work, log=log, account=step.account
         )
         status = self._warden.wait(pid, step.deadline_s)
         output = log.read_bytes()[before:].decode(errors="replace")

@@ -18,7 +18,7 @@ GENERATOR_LATE_MAX_MS = 1000.0
 STARTING_AGAIN = frozenset(
     {
         "kill", "restart", "postgres_restart", "power_cut", "duplicate_uploader", "disk_rollback", "reimage_till",
-        "old_server_returns", "kill_promoting",
+        "old_server_returns", "kill_promoting", "memory_hog",
     }
 )  # fmt: skip
 TILL_TABLES = (

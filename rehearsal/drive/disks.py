@@ -22,7 +22,8 @@ from rehearsal.evidence.databases import Database, WitnessUnreadable
 from rehearsal.model import Clone, Loss
 from rehearsal.staging.configs import write_toml
 from rehearsal.staging.copies import copy_database, remove_database, replace_database
-from rehearsal.staging.shop import TILL_POSTGRES, Shop, provision_step, till_node, till_sections, till_status
+from rehearsal.staging.shop import Shop, provision_step, till_node, till_sections, till_status
+from rehearsal.staging.till_database import TILL_POSTGRES
 from rehearsal.witness import Witness
 
 STILL_S = 1.0

@@ -15,6 +15,7 @@ from chaos.errors import ChaosError, FaultInvalid
 from chaos.faults.base import Context, Fault
 from chaos.faults.catalogue import FAULTS, fault
 from chaos.faults.parameters import check, described
+from rehearsal.drive.watching import Control
 from rehearsal.model import FaultRecord
 from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.plan.table import closest
@@ -23,6 +24,10 @@ OBSERVE_EVERY_S = 0.5
 TOUCH_GRACE_S = 5.0
 
 Say = Callable[[str], None]
+
+
+def _by(plan: FaultPlan) -> dict[str, str]:
+    return {"by": "hand"} if plan.by_hand else {}
 
 
 class KnownFaults:
@@ -59,16 +64,19 @@ class KnownFaults:
 class FaultRunner:
     """Runs a scenario's faults against one clock; `begin` is when the load starts, in monotonic seconds."""
 
-    def __init__(self, scenario: Scenario, context: Context, *, say: Say) -> None:
+    def __init__(self, scenario: Scenario, context: Context, *, say: Say, control: Control | None = None) -> None:
         self._context = context
         self._scenario = scenario
         self._say = say
+        self._control = control or Control()
         self._heal = threading.Event()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._active: dict[int, float] = {}
         self._touched: dict[str, float] = {}
-        self._records = [self._planned(plan) for plan in scenario.faults]
+        self._plans = list(scenario.faults)
+        self._ends = [threading.Event() for _ in self._plans]
+        self._records = [self._planned(plan) for plan in self._plans]
 
     def start(self, begin: float) -> None:
         """Start a thread for each fault."""
@@ -77,6 +85,45 @@ class FaultRunner:
             thread = threading.Thread(target=self._run, args=(index, plan, begin), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def begin_now(self, plan: FaultPlan, begin: float) -> int:
+        """Begin a fault that nobody had planned, and return its number; raises FaultInvalid when it can't be.
+
+        It ends after its time, or by `end`. Refused while another fault is on the same target, or after `heal`.
+        """
+        with self._lock:
+            for index in self._active:
+                shared = sorted(set(self._plans[index].targets) & set(plan.targets))
+                if shared:
+                    raise FaultInvalid(f"{self._plans[index].kind} is already on {', '.join(shared)}")
+            if self._heal.is_set():
+                raise FaultInvalid("the selling is over")
+            index = len(self._plans)
+            self._plans.append(plan)
+            self._ends.append(threading.Event())
+            self._records.append(self._planned(plan))
+            self._active[index] = time.monotonic()
+            thread = threading.Thread(
+                target=self._run, args=(index, plan, begin), name=f"fault-{index}-{plan.kind}", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+        return index
+
+    def end(self, index: int) -> None:
+        """Lift a fault that is on before its time is over."""
+        self._ends[index].set()
+
+    def on(self) -> list[tuple[int, FaultPlan, float]]:
+        """Return the faults that are on: number, plan, and how many seconds ago it began."""
+        now = time.monotonic()
+        with self._lock:
+            return [(index, self._plans[index], now - since) for index, since in sorted(self._active.items())]
+
+    def carried_out(self) -> list[tuple[FaultPlan, FaultRecord]]:
+        """Return plan and record of every fault so far."""
+        with self._lock:
+            return list(zip(self._plans, self._records, strict=True))
 
     def heal(self, *, deadline_s: float = 90.0) -> list[str]:
         """Lift what is still on, start nothing more, and return the faults that did not come to an end."""
@@ -96,7 +143,7 @@ class FaultRunner:
         now = time.monotonic()
         with self._lock:
             for index in self._active:
-                if self._touches(self._scenario.faults[index], till):
+                if self._touches(self._plans[index], till):
                     return False
             return now - self._touched.get(till, -1e9) >= for_s
 
@@ -110,7 +157,7 @@ class FaultRunner:
             targets=plan.targets,
             at_s=plan.at_s,
             for_s=plan.for_s,
-            params={key: str(value) for key, value in plan.params.items()},
+            params={key: str(value) for key, value in plan.params.items()} | _by(plan),
             ran=False,
             evidence="not reached: the run ended before",
             stage=stage,
@@ -123,20 +170,27 @@ class FaultRunner:
     def _run(self, index: int, plan: FaultPlan, begin: float) -> None:
         if self._heal.wait(max(0.0, begin + plan.at_s - time.monotonic())):
             return
+        if not plan.by_hand:
+            self._control.wait_while_paused(self._heal)
+        if self._heal.is_set():
+            return
         made = fault(plan.kind, plan.targets, plan.params)
         obstacle = made.obstacle(self._context)
         if obstacle is not None:
             self._note(index, evidence=f"not run: {obstacle}")
+            with self._lock:
+                self._active.pop(index, None)
             self._say(f"fault {plan.kind} on {', '.join(plan.targets)} can't be run: {obstacle}")
             return
         with self._lock:
             self._active[index] = time.monotonic()
         self._say(
-            f"fault: {plan.kind} on {', '.join(plan.targets)}" + (f" for {plan.for_s:g} s" * (plan.for_s > 0))
+            f"fault: {plan.kind} on {', '.join(plan.targets)}"
+            + (" by hand" if plan.by_hand else f" for {plan.for_s:g} s" * (plan.for_s > 0))
         )
         self._note(index, ran=True, started_ms=self._context.wall_ms(), evidence="")
         try:
-            trouble = self._inflict(made, plan)
+            trouble = self._inflict(index, made, plan)
         finally:
             self._lift(index, made)
         self._judge(index, made, trouble)
@@ -146,13 +200,13 @@ class FaultRunner:
             for till in self._scenario.fleet.tills if shared else plan.targets:
                 self._touched[till] = time.monotonic()
 
-    def _inflict(self, made: Fault, plan: FaultPlan) -> str:
+    def _inflict(self, index: int, made: Fault, plan: FaultPlan) -> str:
         """Inject and watch until the fault's time is over; return what went wrong in the lab, if anything."""
         until = time.monotonic() + plan.for_s
         try:
             made.inject(self._context)
             while not self._heal.wait(min(OBSERVE_EVERY_S, max(0.0, until - time.monotonic()))):
-                if time.monotonic() >= until:
+                if time.monotonic() >= until or self._ends[index].is_set():
                     break
                 made.observe(self._context)
         except ChaosError as error:
@@ -167,7 +221,11 @@ class FaultRunner:
             except ChaosError as error:
                 self._note(index, healed=False, heal_evidence=f"lifting failed: {error}")
                 time.sleep(attempt + 1)
-        self._note(index, ended_ms=self._context.wall_ms())
+        ended_ms = self._context.wall_ms()
+        self._note(index, ended_ms=ended_ms)
+        if self._plans[index].by_hand:
+            started_ms = self._records[index].started_ms or ended_ms
+            self._note(index, for_s=round(max(0, ended_ms - started_ms) / 1000, 2))
 
     def _judge(self, index: int, made: Fault, trouble: str) -> None:
         try:

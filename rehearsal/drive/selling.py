@@ -34,8 +34,9 @@ from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.stages import StageRunner
 from rehearsal.drive.system import system_plan
 from rehearsal.drive.takeover import Takeover
+from rehearsal.drive.watching import Selling, Watch
 from rehearsal.model import Cleaned, FailoverRecord, FaultRecord, StageRecord
-from rehearsal.plan.scenario import Scenario
+from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
 from rehearsal.witness import Witness
@@ -63,16 +64,17 @@ class Sold:
     reigns: Reigns | None = None
     probe: ProbeTill | None = None
     disks: ShopDisks | None = None
+    carried_out: tuple[tuple[FaultPlan, FaultRecord], ...] = ()
     cleaned: tuple[Cleaned, ...] = ()
     backups: ShopBackups | None = None
 
 
 def sell(
     scenario: Scenario, shop: Shop, witness: Witness, samplers_of: list[Samplers], *, parts: Path,
-    business_date: str, progress: Progress, begins_in_s: float = START_S,
+    business_date: str, progress: Progress, watch: Watch, begins_in_s: float = START_S,
 ) -> Sold:  # fmt: skip
     """Run the load with everything around it; a KeyboardInterrupt ends it early and is noted."""
-    begin = time.monotonic() + begins_in_s
+    begin = watch.control.begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
     sold = Sold(started_ms=begin_ms)
     backups = backups_of(shop)
@@ -82,7 +84,7 @@ def sell(
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
         system=system_plan(scenario, shop, disks, backups),
     )
-    faults = FaultRunner(scenario, context, say=progress.say)
+    faults = FaultRunner(scenario, context, say=progress.say, control=watch.control)
     cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
     reigns = Reigns(witness)
     operator = Operator(shop, reigns, patience_s=scenario.fleet.patience_s, say=progress.say)
@@ -112,15 +114,23 @@ def sell(
         stages.start(begin)
         faults.start(begin)
         flips.start(begin, begin_ms)
+        watch.selling(
+            Selling(
+                scenario=scenario, shop=shop, witness=witness, faults=faults, stages=stages, samplers=samplers,
+                operator=operator, parts=parts, begin=begin,
+            )
+        )  # fmt: skip
         _wait_for_load(
-            scenario, shop, stages, lambda: progress.figures(_figures(samplers, stages.current, begin)), begin
-        )
+            scenario, shop, stages,
+            lambda: _look(watch, progress, _figures(samplers, stages.current, begin)), begin,
+        )  # fmt: skip
     except KeyboardInterrupt:
         sold.interrupted = True
         progress.say("interrupted: healing and stopping")
     except ChaosError as error:
         sold.trouble.append(f"the lab failed while selling: {error}")
     finally:
+        watch.phase("healing")
         sold.ended_ms = min(time.time_ns() // 1_000_000, begin_ms + round(scenario.load.duration_s * 1000))
         progress.still()
         stages.stop()
@@ -130,12 +140,24 @@ def sell(
         sold.generator_exit = _end_load(shop.fleet, sold)
         history.end()
         operator.stop()
-        sold.reigns, sold.probe = reigns, takeover.probe
-    sold.trouble += flips.trouble
-    sold.failovers, sold.parity = tuple(operator.records), takeover.parity
-    sold.disks, sold.cleaned, sold.backups = disks, cleaning.end(), backups
-    sold.stages, sold.faults = tuple(stages.records), faults.records()
+        sold.trouble += flips.trouble
+    _note(sold, faults=faults, stages=stages, operator=operator, takeover=takeover)
+    sold.disks, sold.cleaned, sold.reigns = disks, cleaning.end(), reigns
+    sold.backups = backups
     return sold
+
+
+def _note(sold: Sold, *, faults: FaultRunner, stages: StageRunner, operator: Operator, takeover: Takeover) -> None:
+    """Put on record what came of the schedule."""
+    sold.stages, sold.faults = tuple(stages.records), faults.records()
+    sold.carried_out = tuple(faults.carried_out())
+    sold.failovers, sold.parity, sold.probe = tuple(operator.records), takeover.parity, takeover.probe
+
+
+def _look(watch: Watch, progress: Progress, figures: str) -> None:
+    """Show how it goes; end the selling when somebody wants that."""
+    progress.figures(figures)
+    watch.control.check()
 
 
 def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:

@@ -21,6 +21,7 @@ from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.configs import write_toml
 from rehearsal.staging.servers import promotion_step
 from rehearsal.staging.shop import Shop, till_node, till_sections
+from rehearsal.staging.till_database import seen_from_elsewhere
 from syncref.wire.sync import CONTENT_TYPE
 
 DUPLICATE_KIND = "duplicate_uploader"
@@ -119,6 +120,7 @@ def _twin(shop: Shop, till: str) -> str:
     fleet, twin = shop.fleet, f"{till}-twin"
     sections = till_sections(shop, till)
     sections["till"]["listen"] = fleet.address(twin)
+    sections["till"]["database"] = seen_from_elsewhere(fleet, till, sections["till"]["database"])
     config = write_toml(fleet.dir(twin) / "till.toml", sections)
     fleet.add(till_node(fleet, twin, config, caps=shop.caps, folders=(till,)))
     return twin

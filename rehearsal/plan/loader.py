@@ -42,6 +42,20 @@ class Overrides:
     values: tuple[tuple[str, str], ...] = ()
 
 
+def read_document(path: Path, overrides: Overrides) -> dict[str, Any]:
+    """Return a scenario's tables with the command line's changes, unchecked; raises ScenarioInvalid, OSError."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioInvalid(f"{path.name}: not TOML: {error}") from error
+    problems = Problems(path.name, key_lines(text))
+    _override(data, overrides, problems)
+    if problems.found:
+        raise ScenarioInvalid("\n".join(problems.found))
+    return data
+
+
 def load_scenario(
     path: Path, *, faults: FaultKinds, profiles: Sequence[str], overrides: Overrides = Overrides()
 ) -> Scenario:

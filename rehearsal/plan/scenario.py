@@ -122,7 +122,10 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """A fault to inject. `for_s` 0 is for faults of an instant, such as a kill with its own restart."""
+    """A fault to inject. `for_s` 0 is for faults of an instant, such as a kill with its own restart.
+
+    `by_hand`: asked for while the run went on; `for_s` is then the longest it may last.
+    """
 
     kind: str
     targets: tuple[str, ...]
@@ -130,6 +133,7 @@ class FaultPlan:
     for_s: float
     params: dict[str, int | float | str | bool] = field(default_factory=dict)
     line: int = 0
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,11 +32,12 @@ def prove(*, only: tuple[str, ...], jobs: int | None, without_scenarios: bool, r
     from rehearsal.prove.proof import NoSuchRow, parts_of, prove_all
 
     begun = datetime.now(UTC)
+    folder = reports.resolve() / f"{begun:%Y%m%dT%H%M%SZ}-prove"
     wanted = frozenset(word.strip().upper() for given in only for word in given.split(",") if word.strip())
     try:
         parts = parts_of(
-            wanted, jobs=jobs or os.cpu_count() or 1, scenarios=not without_scenarios, reports=reports.resolve()
+            wanted, jobs=jobs or os.cpu_count() or 1, scenarios=not without_scenarios, runs=folder / "runs"
         )
     except NoSuchRow as error:
         raise click.BadParameter(str(error), param_hint="--only") from error
-    sys.exit(prove_all(parts, Progress(), reports=reports.resolve(), begun=begun, commit=naming.commit()))
+    sys.exit(prove_all(parts, Progress(), folder=folder, begun=begun, commit=naming.commit()))

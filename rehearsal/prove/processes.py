@@ -40,9 +40,10 @@ def _prove(rows: tuple[Row, ...], reports: Path) -> Iterator[Result]:
         if bug.scenario not in twins:
             twins[bug.scenario] = run_clean(row, SCENARIOS / f"{bug.scenario}.toml", reports)
         twin = twins[bug.scenario]
-        if twin.caught is not Caught.CAUGHT:
+        if twin.caught is not Caught.GO:
             note = f"without the bug the scenario {bug.scenario} is not GO: {twin.note}"
-            yield Result(row=row, caught=twin.caught, convicted=twin.convicted, note=note, seconds=twin.seconds)
+            caught = Caught.WRONG if twin.caught is Caught.NOT_GO else twin.caught
+            yield Result(row=row, caught=caught, convicted=twin.convicted, note=note, seconds=twin.seconds)
             continue
         yield _with_bug(row, SCENARIOS / f"{bug.scenario}.toml", reports, plant_in(bug))
 
@@ -69,18 +70,18 @@ def _with_bug(row: Row, path: Path, reports: Path, rewrite: Rewrite) -> Result:
 
 
 def run_clean(row: Row, path: Path, reports: Path) -> Result:
-    """Run a scenario as it is shipped: CAUGHT means that it is GO."""
+    """Run a scenario as it is shipped."""
     started = time.monotonic()
     try:
         record = run_quietly(path, reports)
     except (CouldNotRun, ScenarioInvalid, ChaosError, OSError) as error:
         return Result(row=row, caught=Caught.NOT_RUN, note=str(error), seconds=time.monotonic() - started)
     verdict = record.judgement.verdict
-    kinds = {Outcome.GO: Caught.CAUGHT, Outcome.NO_GO: Caught.WRONG, Outcome.INCONCLUSIVE: Caught.UNTOLD}
+    kinds = {Outcome.GO: Caught.GO, Outcome.NO_GO: Caught.NOT_GO, Outcome.INCONCLUSIVE: Caught.UNTOLD}
     return Result(
         row=row,
         caught=kinds[verdict],
-        convicted=(str(verdict),),
+        convicted=convicting(record.judgement),
         seed=record.meta.seed,
         seconds=time.monotonic() - started,
         note="" if verdict is Outcome.GO else record.judgement.why,
@@ -89,9 +90,20 @@ def run_clean(row: Row, path: Path, reports: Path) -> Result:
 
 
 def run_quietly(path: Path, reports: Path, *, rewrite: Rewrite | None = None) -> RunRecord:
-    """Run a scenario without its own words on the terminal; its folder in `reports` has them all."""
+    """Run a scenario without its own words on the terminal; its folder in `reports` has them all.
+
+    Raises KeyboardInterrupt when somebody ended it, though the run itself was reported.
+    """
     options = Options(scenario=str(path), fleet="process", reports=reports)
-    return conduct(read_scenario(path, options), options, Progress(io.StringIO()), rewrite=rewrite)
+    try:
+        record = conduct(read_scenario(path, options), options, Progress(io.StringIO()), rewrite=rewrite)
+    except CouldNotRun as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from error
+        raise
+    if record.meta.interrupted:
+        raise KeyboardInterrupt
+    return record
 
 
 def convicting(judgement: Judgement) -> tuple[str, ...]:

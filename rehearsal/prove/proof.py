@@ -10,7 +10,7 @@ from rehearsal.progress import Progress
 from rehearsal.prove.bundled import bundled_part
 from rehearsal.prove.judging import judge_part
 from rehearsal.prove.processes import processes_part
-from rehearsal.prove.row import Caught, Part, Result, exit_code, names_of
+from rehearsal.prove.row import Caught, Part, Result, Row, exit_code, names_of
 from rehearsal.prove.simulated import simulated_part
 from rehearsal.prove.table import Table, summary, write
 
@@ -21,10 +21,13 @@ class NoSuchRow(ValueError):
     """A row was asked for that there is none of; the message lists those there are."""
 
 
-def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, reports: Path) -> list[Part]:
-    """Return what is to be proved; `wanted` holds names in capitals, empty: everything. Raises NoSuchRow."""
-    parts = [simulated_part(jobs), judge_part(reports), processes_part(reports)]
-    bundled = bundled_part(reports)
+def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, runs: Path) -> list[Part]:
+    """Return what is to be proved; `wanted` holds names in capitals, empty: everything. Raises NoSuchRow.
+
+    Reports of single runs are kept in `runs`.
+    """
+    parts = [simulated_part(jobs), judge_part(runs), processes_part(runs)]
+    bundled = bundled_part(runs)
     if scenarios or wanted & {row.id.upper() for row in bundled.rows}:
         parts.append(bundled)
     rows = [row for part in parts for row in part.rows]
@@ -34,26 +37,38 @@ def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, reports: Pat
     return [part for part in (part.only(wanted) for part in parts) if part.rows]
 
 
-def prove_all(parts: Sequence[Part], progress: Progress, *, reports: Path, begun: datetime, commit: str) -> int:
-    """Prove, print, write, and return the exit code; what Ctrl-C left out is "not run"."""
+def prove_all(parts: Sequence[Part], progress: Progress, *, folder: Path, begun: datetime, commit: str) -> int:
+    """Prove, print, write into `folder`, and return the exit code; what Ctrl-C left out is "not run"."""
     table = Table(progress)
     table.head()
     rows = [row for part in parts for row in part.rows]
     try:
         for part in parts:
-            table.busy(part.rows[0], len(table.results), len(rows))
-            for result in part.prove(part.rows):
-                table.add(result)
-                if len(table.results) < len(rows):
-                    table.busy(rows[len(table.results)], len(table.results), len(rows))
+            _prove(part, table, rows)
     except KeyboardInterrupt:
-        done = {result.row.id for result in table.results}
-        for row in rows:
-            if row.id not in done:
-                table.add(Result(row=row, caught=Caught.NOT_RUN, note=INTERRUPTED))
+        _leave_out(table, rows, INTERRUPTED)
     progress.still()
     code = exit_code(table.results)
-    folder = write(reports, table.results, begun=begun, commit=commit, code=code)
+    write(folder, table.results, begun=begun, commit=commit, code=code)
     word = {0: "GO", 10: "NO-GO", 20: "INCONCLUSIVE"}.get(code, "could not run")
     progress.line(f"{word}: {summary(table.results)}. Table: {folder / 'prove.txt'}")
     return code
+
+
+def _prove(part: Part, table: Table, rows: Sequence[Row]) -> None:
+    """Prove a part's rows; where the lab itself breaks, the rest of the part is "not run"."""
+    table.busy(part.rows[0], len(table.results), len(rows))
+    try:
+        for result in part.prove(part.rows):
+            table.add(result)
+            if len(table.results) < len(rows):
+                table.busy(rows[len(table.results)], len(table.results), len(rows))
+    except Exception as error:  # noqa: BLE001 - the outer loop: it reports, and proves the other parts
+        _leave_out(table, part.rows, f"the lab failed: {type(error).__name__}: {error}")
+
+
+def _leave_out(table: Table, rows: Sequence[Row], why: str) -> None:
+    done = {result.row.id for result in table.results}
+    for row in rows:
+        if row.id not in done:
+            table.add(Result(row=row, caught=Caught.NOT_RUN, note=why))

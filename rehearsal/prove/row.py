@@ -16,13 +16,18 @@ INCONCLUSIVE = 20
 
 
 class Caught(StrEnum):
-    """What came of a row. WRONG: something convicted, and never what must. UNTOLD: the judge withheld."""
+    """What came of a row. WRONG: something convicted, and never what must. UNTOLD: the judge withheld.
+
+    A scenario without a bug is GO or NOT GO.
+    """
 
     CAUGHT = "caught"
     ESCAPED = "ESCAPED"
     WRONG = "WRONG CHECKER"
     UNTOLD = "untold"
     NOT_RUN = "not run"
+    GO = "GO"
+    NOT_GO = "NOT GO"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +77,9 @@ def names_of(row: Row) -> frozenset[str]:
 
 
 def exit_code(results: Iterable[Result]) -> int:
-    """Return 0 when all are caught; 10 when one escaped; 30 when one did not run; 20 when one is untold."""
+    """Return 0 when all are as they must be; 10 when one is not; 30 when one did not run; 20 when untold."""
     found = {result.caught for result in results}
-    if found & {Caught.ESCAPED, Caught.WRONG}:
+    if found & {Caught.ESCAPED, Caught.WRONG, Caught.NOT_GO}:
         return NO_GO
     if Caught.NOT_RUN in found or not found:
         return EXIT_COULD_NOT_RUN

@@ -58,7 +58,7 @@ def _cells(cells: Sequence[str]) -> str:
 def summary(results: Sequence[Result]) -> str:
     """Return the outcome in one line."""
     counted = Counter(result.caught for result in results)
-    caught = counted.pop(Caught.CAUGHT, 0)
+    caught = counted.pop(Caught.CAUGHT, 0) + counted.pop(Caught.GO, 0)
     rest = [f"{number} {kind}: {_ids(results, kind)}" for kind, number in counted.items()]
     return "; ".join([f"{caught} of {len(results)} as they must be", *rest])
 
@@ -67,10 +67,9 @@ def _ids(results: Sequence[Result], kind: Caught) -> str:
     return ", ".join(result.row.id for result in results if result.caught is kind)
 
 
-def write(folder: Path, results: Sequence[Result], *, begun: datetime, commit: str, code: int) -> Path:
-    """Write prove.json and prove.txt into a new folder below `folder`, point latest-proof at it, and return it."""
-    made = folder / f"{begun.astimezone(UTC):%Y%m%dT%H%M%SZ}-prove"
-    made.mkdir(parents=True, exist_ok=True)
+def write(folder: Path, results: Sequence[Result], *, begun: datetime, commit: str, code: int) -> None:
+    """Write prove.json and prove.txt into a folder, and point latest-proof beside it at it."""
+    folder.mkdir(parents=True, exist_ok=True)
     whole = {
         "schema": SCHEMA,
         "commit": commit,
@@ -80,13 +79,12 @@ def write(folder: Path, results: Sequence[Result], *, begun: datetime, commit: s
         "summary": summary(results),
         "rows": [_as_json(result) for result in results],
     }
-    (made / "prove.json").write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
+    (folder / "prove.json").write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
     text = [_cells(_TITLES), *(line for result in results for line in lines(result)), "", summary(results)]
-    (made / "prove.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
-    fresh = folder / f".latest-proof-{made.name}"
-    fresh.symlink_to(made.name)
-    fresh.replace(folder / "latest-proof")
-    return made
+    (folder / "prove.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
+    fresh = folder.parent / f".latest-proof-{folder.name}"
+    fresh.symlink_to(folder.name)
+    fresh.replace(folder.parent / "latest-proof")
 
 
 def _as_json(result: Result) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from rehearsal.announce import options_shown
+from rehearsal.drive.recording import AS_RUN
 from rehearsal.drive.selling import Sold
 from rehearsal.model import META_SCHEMA, Load, Machine, Meta
 from rehearsal.plan.scenario import Scenario
@@ -25,7 +26,7 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         commit=run.commit,
         started=run.begun.isoformat(timespec="seconds"),
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
-        reproduce=run.options.reproduce(scenario.seed),
+        reproduce=_reproduce(run),
         options=options_shown(run.options, scenario),
         fleet=fleet_facts(shop.fleet, scenario, shop.caps, shop.tills),
         load=Load(
@@ -60,9 +61,17 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         clones=tuple(sold.disks.clones) if sold.disks else (),
         stale_bound_s=scenario.stale_bound_s,
         currency=scenario.currency,
+        interventions=run.watch.control.done(),
         interrupted=run.interrupted,
         trouble=tuple(run.trouble),
     )
+
+
+def _reproduce(run: Run) -> str:
+    """Return the command that runs the same again; with faults by hand, the scenario that has them too."""
+    if run.watch.control.done():
+        return f"tillproof run {run.options.reports / run.folder.name / AS_RUN}"
+    return run.options.reproduce(run.scenario.seed)
 
 
 def _expected_z(run: Run, shop: Shop, sold: Sold) -> tuple[tuple[str, str], ...]:

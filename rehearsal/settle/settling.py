@@ -37,7 +37,10 @@ def settle(run: Run, shop: Shop, witness: Witness, parts: Path, sold: Sold) -> N
             for ending in shop.fleet.unasked_endings()
             if ending.node != LOAD and not ending.node.startswith(PROMOTER)
         ]
-        return [f"{ending.node} ended by itself with {ending.status}" for ending in found]
+        return [
+            f"{ending.node} ended by itself with {ending.status}" + " at its memory limit" * ending.oom
+            for ending in found
+        ]
 
     copies = [clone.name for clone in sold.disks.clones] if sold.disks else []
     sites = (*shop.tills, *copies)

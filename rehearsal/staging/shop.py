@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ from rehearsal.staging.servers import (
     step_of,
 )
 from rehearsal.staging.sides import Side, sides_of
+from rehearsal.staging.till_database import TILL_POSTGRES, database_url, ports, with_database
 
-TILL_POSTGRES = "tillpostgres"
 LOAD_DEADLINE_S = 120.0
 AT_ONCE = 4
 SMALL_DISK_KIND = "disk_full"
@@ -145,7 +145,7 @@ def _tills(
     schedule: list[dict[str, Any]], *, certificates: Certificates,
 ) -> dict[str, Sections]:  # fmt: skip
     """Provision every till behind its own link to each server and return their configurations."""
-    if scenario.fleet.till_database == "postgresql":
+    if scenario.fleet.till_database == "postgresql" and not fleet.tills_bring_postgres:
         fleet.start_postgres(TILL_POSTGRES)
     small = {till for fault in scenario.faults if fault.kind == SMALL_DISK_KIND for till in fault.targets}
     configs: dict[str, Sections] = {}
@@ -154,10 +154,6 @@ def _tills(
         if till in small:
             with contextlib.suppress(CannotRun):  # the fault then says why it can't be run
                 fleet.small_disk(till, SMALL_DISK_BYTES)
-        if scenario.fleet.till_database == "postgresql":
-            url = fleet.dsn(f"till_{till.lower()}", node=TILL_POSTGRES)
-        else:
-            url = f"sqlite:///{folder / 'till.db'}"
         sync: dict[str, Any] = {
             "continuous": till not in scenario.sync.scheduled_only,
             "reply_budget_ms": scenario.sync.reply_budget_ms,
@@ -168,7 +164,7 @@ def _tills(
             sync["schedule"] = schedule
         own = {
             "name": till,
-            "database": url,
+            "database": database_url(fleet, till, scenario.fleet.till_database),
             "listen": fleet.address(till),
             "servers": [fleet.link(till, side.server).url for side in sides],
             "credential_file": write_secret(folder / "till.secret", secrets[till]),
@@ -190,7 +186,8 @@ def provision_step(fleet: Fleet, till: str, *, cluster: str = "", clean: tuple[s
     """Return the command that sets a till up; `clean`: the options with which it is cleaned instead."""
     words = ["provision", "till", "--config", str(fleet.dir(till) / "till.toml"), *clean]
     words += ["--cluster", cluster] if cluster else []
-    return step_of(fleet, f"provision-{till}", (till,), *words)
+    step = step_of(fleet, f"provision-{till}", (till,), *words)
+    return replace(step, argv=with_database(fleet, till, step.argv))
 
 
 def import_step(fleet: Fleet, server: str, till: str, file: Path) -> Step:
@@ -215,4 +212,5 @@ def _wait_loaded(fleet: Fleet, tills: tuple[str, ...], say: Say) -> None:
 
 def till_node(fleet: Fleet, name: str, config: Path, *, caps: Caps, folders: tuple[str, ...] = ()) -> NodePlan:
     """Return a till's process; `folders`: other tills whose data it uses."""
-    return node_of(fleet, name, config, kind="till", caps=caps, folders=folders)
+    plan = node_of(fleet, name, config, kind="till", caps=caps, folders=folders)
+    return replace(plan, argv=with_database(fleet, name, plan.argv), ports=ports(fleet, name))

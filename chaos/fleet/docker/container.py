@@ -28,6 +28,7 @@ from chaos.fleet.plan import NodePlan
 POLL_S = 0.1
 NOTICE_S = 10.0
 TAIL = 2000
+BALLAST = "/tmp/ballast"  # noqa: S108 - a container's own
 SIGNALLED = 128
 
 
@@ -137,7 +138,13 @@ class ContainerNode:
         with self._lock, told(f"{self.plan.name} could not be squeezed"):
             self.sample()
             self._squeezed = True
-            self.container.exec_run(["dd", "if=/dev/zero", "of=/tmp/ballast", "bs=1M"], detach=True)
+            self.container.exec_run(["dd", "if=/dev/zero", f"of={BALLAST}", "bs=1M"], detach=True)
+
+    def relieve(self) -> None:
+        """Empty /tmp of what `squeeze` put there."""
+        with self._lock, told(f"{self.plan.name} could not be relieved"):
+            self._squeezed = False
+            self.container.exec_run(["rm", "-f", BALLAST])
 
     def event(self, action: str, attributes: dict[str, str]) -> None:
         """Take in what the engine tells of the container, in the order in which it happened."""
@@ -155,6 +162,7 @@ class ContainerNode:
         oom, self._oom = self._oom or bool(self._look().get("OOMKilled")), False
         with self._noticed:
             asked = self._asked or (self._squeezed and oom)
+            self._squeezed = False
             ending = Ending(node=self.plan.name, pid=self.pid or 0, status=status, asked=asked, oom=oom)
             self.endings.append(ending)
             self.pid = None

@@ -67,6 +67,7 @@ class DockerFleet:
 
     kind = "docker"
     python = "python3"
+    tills_bring_postgres = True
     python_env: Mapping[str, str] = {}
 
     def __init__(self, *, run_dir: Path, seed: int = 0, engine: Choice = "auto") -> None:
@@ -246,6 +247,7 @@ class DockerFleet:
         """Start a node that isn't running and wait until it is healthy; return its process id on this machine."""
         if self._beside(node):
             return self._lab.start(node, wait=wait)
+        self._own_folders(self._node(node).plan)
         pid = self._node(node).launch()
         if wait:
             self._node(node).wait_healthy()
@@ -287,6 +289,10 @@ class DockerFleet:
     def squeeze(self, node: str) -> None:
         """Use up a node's memory until the kernel kills it at its limit; the engine starts it again."""
         self._node(node).squeeze()
+
+    def relieve(self, node: str) -> None:
+        """Give back the memory that `squeeze` used up, if the node was not killed."""
+        self._node(node).relieve()
 
     def wait_healthy(self, node: str) -> None:
         """Wait until a started node answers, up to its plan's deadline."""
@@ -426,6 +432,12 @@ class DockerFleet:
             self._volume(name, node, {"type": "none", "o": "bind", "device": str(folder)})
             mounts.append(Mount(target=str(folder), source=name, type="volume"))
         return mounts
+
+    def _own_folders(self, plan: NodePlan) -> None:
+        """Give to the node's account what the lab has put into its folders since."""
+        if os.geteuid() == 0 and plan.name not in (PROXY, *self._servers):
+            for name in (plan.name, *plan.folders):
+                hand_over(self.dir(name), *user())
 
     def _volume(self, name: str, node: str, options: dict[str, str]) -> None:
         with told(f"volume {name} can't be made"):

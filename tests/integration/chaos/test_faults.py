@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from chaos.faults.base import Bite, Context, Fault, Healed
+from chaos.faults.base import Bite, Context, Fault, Healed, SystemPlan
 from chaos.faults.catalogue import fault
 from chaos.fleet.plan import NodePlan
-from tests.integration.chaos.conftest import toy, until
+from chaos.fleet.process import ProcessFleet
+from tests.integration.chaos.conftest import FileWitness, toy, until
 
 
 def suffered(context: Context, one: Fault, *, looks: int = 4) -> tuple[Bite, Healed]:
@@ -69,3 +70,28 @@ def test_a_duplicate_uploader_is_seen_at_the_server(shop: Context, tmp_path: Pat
 def test_a_full_disk_needs_a_disk_of_its_own(shop: Context) -> None:
     """Without one, the fault says that it can't be run; nothing of the host's disk is filled."""
     assert "no disk of its own" in (fault("disk_full", ["T01"]).obstacle(shop) or "")
+
+
+def test_a_power_cut_takes_back_what_a_till_did_not_sync(fleet: ProcessFleet) -> None:
+    """The toy till never syncs: after the cut its files are those of its start."""
+    fleet.follow_disk("T01", single=True)
+    fleet.start_proxy()
+    fleet.stage(toy(fleet, "server"))
+    fleet.stage(toy(fleet, "T01", fleet.link("T01", "server").url))
+    witness = FileWitness(fleet)
+    assert until(lambda: (witness.till_head("T01") or 0) > 20)
+    context = Context(fleet=fleet, witness=witness, system=SystemPlan(disk_logs=fleet.disk_logs()))
+    cut = fault("power_cut", ["T01"])
+    before = witness.till_head("T01") or 0
+    cut.inject(context)
+    assert witness.till_head("T01") is None
+    cut.lift(context)
+    bite, healed = cut.evidence(context), cut.verify(context)
+    assert (bite.bit, healed.ok) == (True, True), (bite, healed)
+    assert before > 20
+    assert "server" in (fault("power_cut", ["server"]).obstacle(context) or "")
+
+
+def test_a_node_that_was_not_followed_has_no_power_cut(shop: Context) -> None:
+    """It is said before anything is touched."""
+    assert "not followed" in (fault("power_cut", ["T01"]).obstacle(shop) or "")

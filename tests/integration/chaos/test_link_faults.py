@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,12 @@ def test_a_fault_on_a_link_that_nobody_uses_does_not_bite(shop: Context, kind: s
     fleet.link("T02", "T01")  # T02 talks to the server, not to this
     bite, healed = suffered(shop, fault(kind, ["T02/T01"]), looks=2)
     assert (bite.bit, healed.ok) == (False, True), (bite, healed)
+
+
+def test_a_dead_line_leaves_old_connections_silent_and_lets_new_ones_through(tmp_path: Path) -> None:
+    """Twice on one link; the built-in proxy can spare new connections."""
+    with opened(tmp_path, "builtin") as context:
+        for _ in range(2):
+            bite, healed = suffered(context, fault("dead_line", ["T01"]))
+            assert (bite.bit, healed.ok) == (True, True), (bite, healed)
+            assert catches_up(context, "T01")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -133,14 +134,15 @@ def test_unknown_paths_and_methods_are_problems_too(till: Till) -> None:
 
 
 @pytest.mark.parametrize("which", ["server", "office"])
-def test_generated_requests_never_bring_a_500(shop: Shop, which: str) -> None:
+def test_generated_requests_never_bring_a_500(shop: Shop, which: str, request: pytest.FixtureRequest) -> None:
     """Whatever the OpenAPI description allows or forbids: documented statuses, no internal error."""
+    lasting_s = request.config.getoption("--fuzz-s")
     client = shop.clerk() if which == "office" else shop.till("T03")
     client.log_in(SECRET + client.name)
     schema = schemathesis.openapi.from_url(client.url + "/schema/openapi.json")
     headers = {"Authorization": f"Bearer {client.token}"}
 
-    @settings(max_examples=6, deadline=None, derandomize=True, database=None,
+    @settings(max_examples=50 if lasting_s else 6, deadline=None, derandomize=not lasting_s, database=None,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:
@@ -152,8 +154,10 @@ def test_generated_requests_never_bring_a_500(shop: Shop, which: str) -> None:
         assert response.headers.get("x-request-id")
 
     names = []
-    for result in schema.get_all_operations():
-        operation = result.ok()
-        names.append(operation.path)
-        ask()
+    end = time.monotonic() + lasting_s
+    while not names or time.monotonic() < end:
+        for result in schema.get_all_operations():
+            operation = result.ok()
+            names.append(operation.path)
+            ask()
     assert len(names) >= 9

@@ -107,6 +107,18 @@ def test_a_till_that_ran_out_of_memory_is_convicted(ask: Try) -> None:
     assert convicted(ask(shop, "experience"), "ran out of memory")
 
 
+def test_a_till_whose_memory_a_fault_filled_is_not_convicted_for_it(ask: Try) -> None:
+    """The kill was asked for; one at another till was not, nor was a fault that did not run."""
+    shop = closed_shop()
+    shop.meta["machines"] = [{"node": "T01", "capped": True, "memory_limit_mib": 1024, "oom_kills": 1}]
+    shop.meta["faults"][0].update(kind="memory_hog", targets=["T01"])
+    assert ask(shop, "experience").verdict is Verdict.VALID
+    shop.meta["faults"][0]["ran"] = False
+    assert convicted(ask(shop, "experience"), "ran out of memory")
+    shop.meta["faults"][0].update(ran=True, targets=["T02"])
+    assert convicted(ask(shop, "experience"), "ran out of memory")
+
+
 @pytest.mark.parametrize(
     "rule", ["price.lag.p99 <= 100ms", "sync.lag.p99 <= 5s", "nonsense", "sale.p99 <= 3 apples"]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,13 @@ ROWS = tuple(Row(id=f"S{n}", title="a bug", fault="cut", expected="receipts") fo
 def result(caught: Caught, row: Row = ROWS[0]) -> Result:
     """Return a result of a kind."""
     return Result(row=row, caught=caught, convicted=("receipts",), seed=4)
+
+
+def proved(part: Part, folder: Path) -> int:
+    """Prove one part into a folder below this one."""
+    return prove_all(
+        [part], Progress(io.StringIO()), folder=folder / "proof", begun=datetime.now(UTC), commit="abc"
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +58,7 @@ def test_every_result_is_printed_and_written(tmp_path: Path) -> None:
     """As text and as JSON, with the same verdicts, and reached through latest-proof."""
     out = io.StringIO()
     part = Part(name="some", rows=ROWS, prove=lambda rows: [result(Caught.CAUGHT, row) for row in rows])
-    assert prove_all([part], Progress(out), reports=tmp_path, begun=datetime.now(UTC), commit="abc") == 0
+    assert prove_all([part], Progress(out), folder=tmp_path / "proof", begun=datetime.now(UTC), commit="abc") == 0
     whole = json.loads((tmp_path / "latest-proof" / "prove.json").read_text())
     assert [(row["id"], row["verdict"]) for row in whole["rows"]] == [(row.id, "caught") for row in ROWS]
     assert whole["exit_code"] == 0
@@ -65,10 +73,32 @@ def test_what_was_interrupted_is_not_run(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     part = Part(name="some", rows=ROWS, prove=interrupted)
-    code = prove_all([part], Progress(io.StringIO()), reports=tmp_path, begun=datetime.now(UTC), commit="abc")
+    code = prove_all(
+        [part], Progress(io.StringIO()), folder=tmp_path / "proof", begun=datetime.now(UTC), commit="abc"
+    )
     whole = json.loads((tmp_path / "latest-proof" / "prove.json").read_text())
     assert code == 30
     assert {row["verdict"] for row in whole["rows"]} == {"not run"}
+
+
+def test_a_lab_that_breaks_leaves_its_rows_not_run_and_proves_the_others(tmp_path: Path) -> None:
+    """And says how it broke; nothing of it counts as caught."""
+
+    def broken(rows: tuple[Row, ...]) -> Iterator[Result]:
+        yield result(Caught.CAUGHT, rows[0])
+        raise LookupError("no such port")
+
+    parts = [
+        Part(name="broken", rows=ROWS[:2], prove=broken),
+        Part(name="some", rows=ROWS[2:], prove=lambda rows: [result(Caught.CAUGHT, row) for row in rows]),
+    ]
+    code = prove_all(
+        parts, Progress(io.StringIO()), folder=tmp_path / "proof", begun=datetime.now(UTC), commit="abc"
+    )
+    rows = json.loads((tmp_path / "latest-proof" / "prove.json").read_text())["rows"]
+    assert code == 30
+    assert [row["verdict"] for row in rows] == ["caught", "not run", "caught"]
+    assert "no such port" in rows[1]["note"]
 
 
 def test_an_unknown_row_is_refused_with_those_there_are() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
-from chaos.errors import FaultFailed
+from chaos.errors import FaultFailed, FaultInvalid
 from chaos.faults.base import Bite, Context, Fault, Healed
 from chaos.faults.noop import Noop
 from rehearsal.drive import faults as module
 from rehearsal.drive.faults import FaultRunner, KnownFaults
+from rehearsal.drive.watching import Control
 from rehearsal.model import FaultRecord
 from rehearsal.plan.scenario import FaultPlan, FleetPlan, LoadPlan, Scenario
 
@@ -130,3 +132,60 @@ def test_the_registry_says_what_is_wrong_with_parameters() -> None:
     assert "is for tills" in problems("cut", {}, ("server",))["targets"]
     assert known.on_link("cut")
     assert not known.on_link("kill")
+
+
+def runner_of(*plans: FaultPlan, control: Control) -> FaultRunner:
+    """Return a runner of these faults."""
+    scenario = Scenario(
+        name="x", title="x", seed=1, claims=(), thresholds=(), load=LoadPlan(duration_s=10), stages=(),
+        fleet=FleetPlan(tills=("T01", "T02"), profile="site-1g-1.80"), faults=plans,
+    )  # fmt: skip
+    return FaultRunner(scenario, CONTEXT, say=lambda _: None, control=control)
+
+
+def test_a_fault_by_hand_is_on_record_and_ends_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts like one of the schedule, says that it came by hand, and for how long it was on."""
+    scripted = Scripted()
+    monkeypatch.setattr(module, "fault", lambda *_: scripted)
+    runner = runner_of(control=Control())
+    begin = time.monotonic()
+    plan = FaultPlan(kind="noop", targets=("T01",), at_s=0.0, for_s=3600.0, by_hand=True)
+    index = runner.begin_now(plan, begin)
+    with pytest.raises(FaultInvalid, match="noop is already on T01"):
+        runner.begin_now(plan, begin)
+    assert [on[1] for on in runner.on()] == [plan]
+    assert not runner.settled("T01", 0.0)
+    runner.end(index)
+    assert runner.heal(deadline_s=30) == []
+    (record,) = runner.records()
+    assert (record.bit, record.healed, record.params) == (True, True, {"by": "hand"})
+    assert record.for_s < 60
+    assert runner.on() == []
+    with pytest.raises(FaultInvalid, match="the selling is over"):
+        runner.begin_now(plan, begin)
+
+
+def test_a_pause_holds_back_what_has_not_begun_until_the_schedule_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that came due meanwhile begins then; one that never could says that it was not reached."""
+    begun = threading.Event()
+
+    class Noted(Scripted):
+        def inject(self, context: Context) -> None:
+            begun.set()
+
+    monkeypatch.setattr(module, "fault", lambda *_: Noted())
+    plan = FaultPlan(kind="noop", targets=("T01",), at_s=0.0, for_s=0.0)
+    control = Control()
+    control.pause()
+    held = runner_of(plan, control=control)
+    held.start(time.monotonic())
+    assert held.heal(deadline_s=30) == []
+    assert not begun.is_set()
+    assert not held.records()[0].ran
+    later = runner_of(plan, control=control)
+    later.start(time.monotonic())
+    assert later.on() == []
+    control.resume()
+    assert begun.wait(30)
+    assert later.heal(deadline_s=30) == []
+    assert later.records()[0].ran
