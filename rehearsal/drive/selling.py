@@ -76,13 +76,12 @@ def sell(
     """Run the load with everything around it; a KeyboardInterrupt ends it early and is noted."""
     begin = watch.control.begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
-    sold = Sold(started_ms=begin_ms)
-    backups = backups_of(shop)
+    sold = Sold(started_ms=begin_ms, backups=backups_of(shop))
     disks = ShopDisks(shop, witness, parts=parts, seed=scenario.seed, business_date=business_date)
     context = Context(
         fleet=shop.fleet,
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
-        system=system_plan(scenario, shop, disks, backups),
+        system=system_plan(scenario, shop, disks, sold.backups),
     )
     faults = FaultRunner(scenario, context, say=progress.say, control=watch.control)
     cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
@@ -143,7 +142,6 @@ def sell(
         sold.trouble += flips.trouble
     _note(sold, faults=faults, stages=stages, operator=operator, takeover=takeover)
     sold.disks, sold.cleaned, sold.reigns = disks, cleaning.end(), reigns
-    sold.backups = backups
     return sold
 
 
