@@ -305,6 +305,7 @@ class Meta:
     pairs         (sku, sku, sum): prices whose sum every consistent state keeps
     clock_error   till → largest ms by which a fault moved its clock (absent: 0)
     failovers     what the operator promoted, and when
+    operator_started nodes that the operator started again, as often as they are named
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
     restores      servers restored from a backup
@@ -342,6 +343,7 @@ class Meta:
     cleaned: tuple[Cleaned, ...] = ()
     restores: tuple[Restore, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
+    operator_started: tuple[str, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
     interventions: tuple[Intervention, ...] = ()

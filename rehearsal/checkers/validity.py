@@ -103,7 +103,9 @@ def _started_again(findings: Findings, case: Case) -> None:
         explained = sum(
             machine.node in fault.targets and fault.ran and fault.kind in STARTING_AGAIN
             for fault in case.meta.faults
-        ) + sum(machine.node == one.till for one in case.meta.cleaned)
+        )
+        explained += case.meta.operator_started.count(machine.node)
+        explained += sum(machine.node == one.till for one in case.meta.cleaned)
         if machine.node not in case.meta.fleet.tills:
             explained += sum(fault.ran and fault.kind == "restored_backup" for fault in case.meta.faults)
         if machine.restarts > explained:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chaos.errors import ChaosError
@@ -23,6 +24,7 @@ from rehearsal.witness import Witness
 
 POLL_S = 0.5
 OFFLINE_SETTLE_S = 2.0
+SUMS_S = 3.0
 
 Say = Callable[[str], None]
 
@@ -112,6 +114,8 @@ class StageRunner:
         if self._stop.is_set():
             return findings
         after = self._level()
+        if "sums" in stage.checks:
+            findings.append(self._takeover.sums(stage.targets or stage.tills, time.monotonic() + SUMS_S))
         if "selling" in stage.checks:
             idle = [till for till in stage.tills if after.heads.get(till, 0) <= before.heads.get(till, 0)]
             sold = sum(after.heads.get(till, 0) - before.heads.get(till, 0) for till in stage.tills)
@@ -136,7 +140,6 @@ class StageRunner:
             "failed_over": lambda: take.failed_over(targets, term_n, until),
             "fenced": lambda: take.fenced(until),
             "masters": lambda: self._masters(stage, until),
-            "sums": lambda: take.sums(targets, until),
         }
         wanted = {*stage.steps, *stage.checks}
         return [do() for name, do in does.items() if name in wanted and not self._stop.is_set()]
@@ -213,14 +216,16 @@ class StageRunner:
                 return False, text
 
     def _level(self) -> Level:
+        """Read how far everybody is; a database that can't be read now leaves out what it would tell."""
         heads: dict[str, int] = {}
         durable: dict[str, int] = {}
-        try:
-            server = self._witness.server().durable
-            for till in self._shop.tills:
+        server: dict[tuple[str, str], int] | None = None
+        with suppress(WitnessUnreadable, ChaosError):
+            server = dict(self._witness.server().durable)
+        for till in self._shop.tills:
+            with suppress(WitnessUnreadable, ChaosError):
                 mark = self._witness.till(till)
                 heads[till] = mark.head
-                durable[till] = dict(server).get((till, mark.incarnation), 0)
-        except (WitnessUnreadable, ChaosError):
-            pass
+                if server is not None:
+                    durable[till] = server.get((till, mark.incarnation), 0)
         return Level(heads=heads, durable=durable)
