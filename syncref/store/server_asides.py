@@ -74,12 +74,13 @@ def _post(connection: Connection, key: Key, seq: int, *, at_ms: int) -> None:
     if payload is None:
         raise RuleBroken(f"entry {seq} of {key.till} is a duplicate: its sale is posted already, write it off")
     entry = _decoded(bytes(payload))
+    cluster = str(connection.execute(text("SELECT cluster FROM term")).scalar_one())
     with closing(connection.connection.cursor()) as cursor:
         posting = _posting(cursor, key, seq, entry)
         cursor.execute("SAVEPOINT again")
         try:
             store.store_typed(cursor, key, posting)
-            store.store_doubts(cursor, key, posting, now_ms=at_ms)
+            store.store_doubts(cursor, key, posting, cluster=cluster, now_ms=at_ms)
         except (psycopg2.DataError, psycopg2.IntegrityError) as error:
             cursor.execute("ROLLBACK TO SAVEPOINT again")
             raise RuleBroken(f"entry {seq} still can't be posted: {str(error).splitlines()[0]}") from error
