@@ -64,6 +64,7 @@ def set_planned_defaults(parser: ArgumentParser, plan: Plan) -> None:
         spawn_rate=float(max(1, seats)),
         csv_prefix=str(Path(plan.out_dir) / "locust"),
         only_summary=True,
+        enable_rebalancing=True,  # the seats of a worker that is gone go to the others
     )
 
 

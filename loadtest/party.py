@@ -1,7 +1,7 @@
 """The load run inside Locust: plan, seats and samples, in a lone process, a master or a worker.
 
 The master holds the seat book and the latency book; workers ask for seats by message and send samples along
-with Locust's own statistics.
+with Locust's own statistics. Workers on other machines also get the plan and send their histories that way.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 from locust.env import Environment
-from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.runners import STATE_MISSING, WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
 
 from loadtest.catalogue import read_catalogue
 from loadtest.latency import LatencyBook, Samples
 from loadtest.load_run import LoadRun
-from loadtest.options import wanted_plan
+from loadtest.options import planned_file, wanted_plan
 from loadtest.plan import Plan, PlanInvalid, Seat
+from loadtest.remote import Tail, append, expect, packed, unpacked
 from loadtest.seats import SeatBook
 
 logger = logging.getLogger(__name__)
 CLAIM, SEAT, LEAVE = "tillproof_claim", "tillproof_seat", "tillproof_leave"
+PLAN = "tillproof_plan"
 REPORT_KEY = "tillproof"
+FILES_KEY = "tillproof_files"
 CLAIM_TIMEOUT_S = 10.0
 MERGE_EVERY_S = 1.0
 ALONE = "alone"
@@ -47,12 +50,21 @@ class Party:
         self._seats: SeatBook | None = None
         self._answers: dict[str, AsyncResult[Any]] = {}
         self._leaving = False
+        self._tail: Tail | None = None
+        self._sent: bytes | None = None
+        self._receives = False
+        own = environment.parsed_options  # the master's replace them when a test starts
+        self._folders = (getattr(own, "out", "") or "", getattr(own, "catalogue", "") or "")
         self.plan: Plan | None = None
         self.run: LoadRun | None = None
         self._listen()
 
     def prepare(self) -> Plan:
-        """Read the plan. Raises PlanInvalid."""
+        """Read the plan, or take the one that the master sent. Raises PlanInvalid."""
+        if self._sent is not None:
+            out_dir, catalogue = self._folders
+            self.plan = unpacked(self._sent, out_dir=out_dir, catalogue=catalogue)
+            return self.plan
         assert self._environment.parsed_options is not None
         self.plan = wanted_plan(self._environment.parsed_options)
         return self.plan
@@ -64,6 +76,10 @@ class Party:
             self._seats = SeatBook(plan)
             self._book = LatencyBook()
             self._leaving = False
+        if self._is_master and planned_file() is not None:
+            self._runner.send_message(
+                PLAN, packed(plan)
+            )  # before Locust tells them to start; who has it, ignores it
         if not self._is_master:
             index = getattr(self._runner, "worker_index", 0) if self._is_worker else 0
             if index < 0:
@@ -71,6 +87,8 @@ class Party:
             self.run = LoadRun(
                 plan, read_catalogue(Path(plan.catalogue)), worker_index=index, samples=self._samples
             )
+        if self._sent is not None:
+            self._tail = Tail(Path(plan.out_dir))
         if not (self._is_master or self._is_worker):
             gevent.spawn(self._merge_own)
 
@@ -92,7 +110,7 @@ class Party:
     def claim(self, kind: str) -> Seat | None:
         """Return a free seat for a Locust user of this process, or None."""
         if self._seats is not None:
-            return self._seats.claim(kind, ALONE)
+            return self._given(self._seats.claim(kind, ALONE), 0)
         ask = secrets.token_hex(8)
         answer: AsyncResult[Any] = AsyncResult()
         self._answers[ask] = answer
@@ -121,6 +139,7 @@ class Party:
             events.worker_report.add_listener(self._on_worker_report)
         elif self._is_worker:
             self._runner.register_message(SEAT, self._on_seat)
+            self._runner.register_message(PLAN, self._on_plan)
             events.report_to_master.add_listener(self._on_report_to_master)
 
     def _on_claim(self, environment: Environment, msg: Any, **_: Any) -> None:
@@ -129,7 +148,8 @@ class Party:
         if self._seats is not None:
             present = {client.id for client in self._runner.clients.all if client.state != STATE_MISSING}
             self._seats.keep_owners(present)
-            seat = self._seats.claim(msg.data["kind"], msg.node_id)
+            index = self._runner.get_worker_index(msg.node_id)
+            seat = self._given(self._seats.claim(msg.data["kind"], msg.node_id), index)
         fields = None
         if seat is not None:
             fields = asdict(seat)
@@ -152,10 +172,30 @@ class Party:
     def _on_report_to_master(self, client_id: str, data: dict[str, Any]) -> None:
         del client_id
         data[REPORT_KEY] = self._samples.take()
+        if self._tail is not None:
+            data[FILES_KEY] = self._tail.take()
 
     def _on_worker_report(self, client_id: str, data: dict[str, Any]) -> None:
-        del client_id
         self._book.merge(data.pop(REPORT_KEY, ()))
+        pieces = data.pop(FILES_KEY, None)
+        if pieces and self.plan is not None:
+            self._receives = True
+            try:
+                append(Path(self.plan.out_dir), pieces)
+            except ValueError as error:
+                logger.warning("worker %s: %s", client_id, error)
+
+    def _on_plan(self, environment: Environment, msg: Any, **_: Any) -> None:
+        del environment
+        if planned_file() is None:
+            self._sent = msg.data
+
+    def _given(self, seat: Seat | None, worker_index: int) -> Seat | None:
+        """Note whose history a seat will be in."""
+        if seat is not None and self.plan is not None:
+            letter = "c" if seat.kind == "cashier" else "b"
+            expect(Path(self.plan.out_dir), f"{letter}{worker_index}")
+        return seat
 
     def _merge_own(self) -> None:
         while self._runner.state not in ("stopped", "stopping"):
@@ -166,4 +206,11 @@ class Party:
         if self._seats is not None and self._seats.all_done and not self._leaving:
             self._leaving = True
             logger.info("every seat has worked through its schedule")
-            gevent.spawn(self._runner.stop if self._environment.web_ui else self._runner.quit)
+            gevent.spawn(self._runner.stop if self._environment.web_ui else self._leave_all)
+
+    def _leave_all(self) -> None:
+        """End everything; workers that send their histories stop first and get the time for it."""
+        if self._receives:
+            self._runner.stop()
+            gevent.sleep(WORKER_REPORT_INTERVAL + MERGE_EVERY_S)
+        self._runner.quit()

@@ -15,7 +15,7 @@ import click
 from chaos.fleet.simulated.cli import explore, simulate
 from rehearsal.ci.cli import ci
 from rehearsal.gate.cli import gate
-from rehearsal.options import SCENARIOS, Options, scenario_names, scenario_path
+from rehearsal.options import SCENARIOS, LocustWorkers, Options, scenario_names, scenario_path
 from rehearsal.prove.cli import prove
 from rehearsal.suite.cli import suite
 
@@ -56,6 +56,12 @@ def tillproof() -> None:
 @click.option("--real-time", is_flag=True, help="On the shop's own clock instead of in minutes.")
 @click.option("--reports", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
               show_default=True, help="Where the run's folder is made.")  # fmt: skip
+@click.option("--locust-workers", "here", type=click.IntRange(0, 32), default=0,
+              help="Spread the load over so many Locust workers of this machine.")  # fmt: skip
+@click.option("--locust-remote", "remote", type=click.IntRange(0, 99), default=0,
+              help="Wait for so many workers of other machines; the command for them is shown.")  # fmt: skip
+@click.option("--locust-bind", "bind", default="127.0.0.1", show_default=True,
+              help="Where Locust's master listens for them; its protocol is not encrypted.")  # fmt: skip
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False),
               help="Write the run back as a scenario, with the faults as they really came.")  # fmt: skip
 @click.option("--ui", is_flag=True, help="With a live page, on this machine only; its address is printed.")
@@ -64,7 +70,8 @@ def run(scenario: str, values: tuple[tuple[str, str], ...], *, ui: bool, ui_port
     """Run SCENARIO (a name from `tillproof list`, or a .toml file) and judge it."""
     from rehearsal.running import run_scenario, run_watched
 
-    options = Options(scenario=scenario, values=values, **given)
+    workers = LocustWorkers(**{name: given.pop(name) for name in ("here", "remote", "bind")})
+    options = Options(scenario=scenario, values=values, locust=workers, **given)
     path = scenario_path(scenario)
     if path is None:
         raise click.BadParameter(unknown_scenario(scenario), param_hint="SCENARIO")

@@ -120,7 +120,7 @@ def _with_fleet(run: Run, fleet: Fleet, why: str) -> Meta:
     try:
         sold = sell(
             scenario, shop, witness, samplers, parts=parts, business_date=run.business_date, progress=progress,
-            begins_in_s=_begins_in_s(run), watch=run.watch,
+            begins_in_s=_begins_in_s(run), workers=run.options.locust, watch=run.watch,
         )  # fmt: skip
         run.trouble += sold.trouble
         run.interrupted = sold.interrupted
@@ -211,9 +211,10 @@ def _schedule(run: Run) -> list[dict[str, Any]]:
 
 
 def _begins_in_s(run: Run) -> float:
+    soonest_s = START_S + run.options.locust.join_s
     if run.begins is None:
-        return START_S
-    return max(START_S, (run.begins - datetime.now().astimezone()).total_seconds())
+        return soonest_s
+    return max(soonest_s, (run.begins - datetime.now().astimezone()).total_seconds())
 
 
 @contextmanager

@@ -14,6 +14,35 @@ ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = Path(__file__).resolve().parent / "scenarios"
 
 
+JOIN_S = 2.0  # for each worker of this machine
+JOIN_REMOTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocustWorkers:
+    """How the load is spread: workers started here, and workers of other machines that are waited for.
+
+    `bind` is where the master listens for them.
+    """
+
+    here: int = 0
+    remote: int = 0
+    bind: str = "127.0.0.1"
+
+    @property
+    def count(self) -> int:
+        """All workers together; 0: one process does it alone."""
+        return self.here + self.remote
+
+    @property
+    def join_s(self) -> float:
+        """Seconds that they get to come."""
+        return JOIN_S * self.here + (JOIN_REMOTE_S if self.remote else 0.0)
+
+
+ALONE = LocustWorkers()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The command line of `tillproof run`."""
@@ -27,6 +56,7 @@ class Options:
     masters: Path | None = None
     real_time: bool = False
     reports: Path = Path("reports")
+    locust: LocustWorkers = ALONE
     record: Path | None = None
 
     def reproduce(self, seed: int) -> str:
@@ -38,6 +68,9 @@ class Options:
         words += [word for key, value in self.values for word in ("--set", f"{key}={value}")]
         words += ["--masters", str(self.masters)] if self.masters is not None else []
         words += ["--real-time"] if self.real_time else []
+        words += ["--locust-workers", str(self.locust.here)] if self.locust.here else []
+        words += ["--locust-remote", str(self.locust.remote)] if self.locust.remote else []
+        words += ["--locust-bind", self.locust.bind] if self.locust.bind != ALONE.bind else []
         return shlex.join(words)
 
 

@@ -70,5 +70,15 @@ def main() -> None:
         click.echo(f"syncref: {error.message}", err=True)
         sys.exit(2)
     except SyncrefError as error:
-        click.echo(f"syncref: {error.code}: {error.message}", err=True)
+        click.echo(f"syncref: {error.code}: {error.message}{_driver_said(error)}", err=True)
         sys.exit(1)
+
+
+def _driver_said(error: SyncrefError) -> str:
+    """Return the database driver's own first line, which names host and port and no secret, if it made the error.
+
+    It is for whoever types a command; over HTTP only the code is told.
+    """
+    said = getattr(error.__cause__, "orig", None)
+    lines = str(said).strip().splitlines() if said is not None else []
+    return f": {lines[0]}" if lines else ""

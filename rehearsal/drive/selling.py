@@ -5,7 +5,6 @@ Keeps: on the way out, however it goes, every fault is lifted and the generator 
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,15 +15,13 @@ import msgspec
 
 from chaos.errors import ChaosError
 from chaos.faults.base import Context
-from chaos.fleet.base import Fleet
-from chaos.fleet.plan import NodePlan
-from chaos.fleet.process import python_path, source_path
 from loadtest.history import History
 from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
 from rehearsal.drive.flips import FlipRunner
+from rehearsal.drive.generator import LOAD, end_load, start_load
 from rehearsal.drive.loadplan import load_plan
 from rehearsal.drive.operator import Operator
 from rehearsal.drive.probe import ProbeTill
@@ -35,12 +32,12 @@ from rehearsal.drive.system import system_plan
 from rehearsal.drive.takeover import Takeover
 from rehearsal.drive.watching import Selling, Watch
 from rehearsal.model import Cleaned, FailoverRecord, FaultRecord, StageRecord
+from rehearsal.options import ALONE, LocustWorkers
 from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
 from rehearsal.witness import Witness
 
-LOAD = "load"
 START_S = 5.0  # for Locust to start
 GRACE_S = 10.0
 SLACK_S = 45.0
@@ -60,6 +57,7 @@ class Sold:
     faults: tuple[FaultRecord, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
     parity: dict[str, str] = field(default_factory=dict)
+    operator_started: tuple[str, ...] = ()
     reigns: Reigns | None = None
     probe: ProbeTill | None = None
     disks: ShopDisks | None = None
@@ -70,6 +68,7 @@ class Sold:
 def sell(
     scenario: Scenario, shop: Shop, witness: Witness, samplers_of: list[Samplers], *, parts: Path,
     business_date: str, progress: Progress, watch: Watch, begins_in_s: float = START_S,
+    workers: LocustWorkers = ALONE,
 ) -> Sold:  # fmt: skip
     """Run the load with everything around it; a KeyboardInterrupt ends it early and is noted."""
     begin = watch.control.begin = time.monotonic() + begins_in_s
@@ -104,7 +103,7 @@ def sell(
     samplers_of.append(samplers)
     try:
         plan = load_plan(scenario, shop, out_dir=parts, start_at_ms=begin_ms, business_date=business_date)
-        _start_load(shop.fleet, msgspec.json.encode(plan))
+        start_load(shop.fleet, msgspec.json.encode(plan), workers, say=progress.say)
         samplers.start()
         reigns.start()
         operator.start()
@@ -132,9 +131,9 @@ def sell(
         progress.still()
         stages.stop()
         flips.stop()
-        sold.trouble += [stages.shut] if stages.shut else []
+        sold.trouble += [stages.shut] * bool(stages.shut)
         sold.trouble += [f"{name} did not come to an end" for name in faults.heal()]
-        sold.generator_exit = _end_load(shop.fleet, sold)
+        sold.generator_exit = end_load(shop.fleet, workers, sold)
         history.end()
         operator.stop()
         sold.trouble += flips.trouble
@@ -148,7 +147,8 @@ def _note(sold: Sold, *, faults: FaultRunner, stages: StageRunner, operator: Ope
     """Put on record what came of the schedule."""
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     sold.carried_out = tuple(faults.carried_out())
-    sold.failovers, sold.parity, sold.probe = tuple(operator.records), takeover.parity, takeover.probe
+    sold.failovers, sold.parity, sold.probe = operator.done, takeover.parity, takeover.probe
+    sold.operator_started = tuple(takeover.started)
 
 
 def _look(watch: Watch, progress: Progress, figures: str) -> None:
@@ -162,22 +162,6 @@ def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:
     if till in scenario.sync.scheduled_only:
         wait_s += scenario.sync.scheduled_every_s or 0.0
     return faults.settled(till, wait_s)
-
-
-def _start_load(fleet: Fleet, plan: bytes) -> None:
-    file = fleet.dir(LOAD) / "load.json"
-    file.write_bytes(plan)
-    file.chmod(0o600)
-    locustfile = Path(source_path()) / "loadtest" / "locustfile.py"
-    fleet.stage(
-        NodePlan(
-            name=LOAD,
-            argv=(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless"),
-            env={"TILLPROOF_LOAD": str(file), "PYTHONPATH": python_path()},
-            stop_deadline_s=30.0,
-            beside=True,
-        )
-    )
 
 
 def _wait_for_load(
@@ -199,17 +183,3 @@ def _figures(samplers: Samplers, stage: str, begin: float) -> str:
     rate = samplers.rate_per_s()
     second = max(0.0, time.monotonic() - begin)
     return f"{second:4.0f} s  {stage or 'starting'}  {rate:5.1f} entries/s  backlog: {backlog}"
-
-
-def _end_load(fleet: Fleet, sold: Sold) -> int | None:
-    """Return the generator's exit code; one that still runs is stopped."""
-    if LOAD not in fleet.names():
-        return None
-    try:
-        status = fleet.stop(LOAD)
-        if status is not None:
-            return None if sold.interrupted else status
-        return next((one.status for one in reversed(fleet.unasked_endings()) if one.node == LOAD), None)
-    except ChaosError as error:
-        sold.trouble.append(f"the load generator could not be stopped: {error}")
-        return None

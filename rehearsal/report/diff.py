@@ -76,11 +76,13 @@ def difference(a: VerdictFile, b: VerdictFile) -> Difference:
         b=b,
         sections=(
             Section(title="Outcome", rows=_outcome(a, b)),
+            Section(title="Claims", rows=_pairs(_claims(a), _claims(b))),
             Section(title="Checks", rows=_pairs(_checks(a), _checks(b))),
             Section(title="Thresholds", rows=_pairs(_thresholds(a), _thresholds(b))),
             Section(title="Figures", rows=_figures(a.figures, b.figures)),
             Section(title="Faults", rows=_pairs(_faults(a), _faults(b))),
             Section(title="Stages", rows=_pairs(_stages(a), _stages(b))),
+            Section(title="Machines", rows=_pairs(_machines(a), _machines(b))),
             Section(title="Environment", rows=_pairs(_environment(a), _environment(b))),
         ),
     )
@@ -103,6 +105,31 @@ def _outcome(a: VerdictFile, b: VerdictFile) -> tuple[Change, ...]:
         for v in (a, b)
     ]
     return _pairs(*facts)
+
+
+def _claims(v: VerdictFile) -> dict[str, str]:
+    return {
+        c.name: (c.verdict.value if c.verdict else "not judged") if c.claimed else "not claimed" for c in v.claims
+    }
+
+
+def _machines(v: VerdictFile) -> dict[str, str]:
+    """Return what the kernel counted of each node, as far as it did."""
+    found = {}
+    for one in v.machines:
+        parts = [
+            f"{value:g} {unit}"
+            for value, unit in (
+                (one.memory_peak_mib, "MiB at most"),
+                (one.cpu_used_s, "CPU seconds"),
+                (one.throttled_s, "s throttled"),
+                (one.restarts or None, "restarts"),
+                (one.oom_kills or None, "ends by want of memory"),
+            )
+            if value is not None
+        ]
+        found[one.node] = ", ".join(parts) or "not counted"
+    return found
 
 
 def _checks(v: VerdictFile) -> dict[str, str]:

@@ -23,7 +23,33 @@ _SAYS = {
     "sales": "Receipts made",
     "edits": "Back-office edits confirmed",
     "faults.bit": "Faults that bit",
+    "failover.detect": "From the old server's death to the operator's promotion",
+    "failover.promote": "From there to the open term",
+    "failover.recovery": "From the death to the first entry accepted in the new term",
+    "failover.recovery.all": "And to the first entry of the last till",
+    "failover.sales": "Sales asked for meanwhile",
+    "failover.refused": "Of them refused",
+    "failover.p99_ratio": "Sale p99 meanwhile, over that of the rest of the run",
     "memory.peak": "Memory, the largest till",
+}
+_LATENCY = "cashiers' history, intended start to answer; an unknown outcome counts with its time-out; worst till"
+_MEASURED = {
+    "sale.p50": _LATENCY,
+    "sale.p99": _LATENCY,
+    "sale.max": _LATENCY,
+    "sale.quiet.p99": f"{_LATENCY}; without sales that a fault could touch",
+    "sale.fault.p99": f"{_LATENCY}; only sales that a fault could touch",
+    "sale.window.p99": f"{_LATENCY}; by ten seconds of ten sales or more",
+    "sale.refused": "cashiers' history: first attempts of receipts answered with a definite error",
+    "sale.unknown": "cashiers' history: first attempts of receipts without an answer in time",
+    "sync.lag.p99": "till's and server's databases: commit on the till to commit on the server, no fault near",
+    "price.lag.p99": "server's and tills' databases, sampled each second: an upper bound",
+    "masters.age.max": "server's and tills' databases, sampled each second; tills online and untouched by faults",
+    "drain": "witness databases by SQL, from the heal to the first moment at which nothing was pending",
+    "sales": "cashiers' history: receipts confirmed at least once",
+    "edits": "clerks' history: documents confirmed at least once",
+    "faults.bit": "the faults' own evidence, one by one below",
+    "memory.peak": "the kernel's account of each till",
 }
 _UNIT_OF_KIND = {"duration": "ms", "share": "%", "count": "", "mebibytes": "MiB"}
 _UNIT_OF_SUFFIX = {"_ms": "ms", "_s": "s", "_mib": "MiB", "_percent": "%", "_bytes": "B", "_share": "%"}
@@ -55,6 +81,11 @@ def is_share(name: str) -> bool:
 def says(name: str) -> str:
     """Return what a figure says; a name without an entry speaks for itself."""
     return _SAYS.get(name, name.replace("_", " ").replace(".", ": "))
+
+
+def measured(name: str) -> str:
+    """Return how a figure was measured; a dash where that is told beside its check."""
+    return _MEASURED.get(name, "\N{EN DASH}")
 
 
 def shown(name: str, value: float) -> str:

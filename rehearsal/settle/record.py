@@ -19,6 +19,7 @@ from hdrh.histogram import HdrHistogram
 from chaos.errors import ChaosError
 from chaos.fleet import base
 from chaos.profiles import Caps, host_ghz, machine
+from loadtest.remote import missing
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import (
     export_old_server,
@@ -50,6 +51,7 @@ def write_evidence(
     """Write what the witnesses hold and the load left in `parts`; returns what could not be had."""
     trouble = []
     evidence.mkdir(parents=True, exist_ok=True)
+    trouble += [f"the history of worker {name} is missing" for name in missing(parts)]
     merge_history(evidence, parts.glob("history-*.jsonl"))
     merge_csv(evidence / "samples.csv", parts.glob("samples-*.csv"))
     if (parts / "latency.csv").exists():

@@ -14,7 +14,8 @@ from typing import Any
 
 from chaos.errors import ChaosError
 from loadtest.history import History
-from rehearsal.drive.selling import LOAD, Sold
+from rehearsal.drive.generator import LOAD
+from rehearsal.drive.selling import Sold
 from rehearsal.drive.system import PROMOTER
 from rehearsal.model import StageRecord
 from rehearsal.run_state import Run
@@ -32,11 +33,7 @@ def settle(run: Run, shop: Shop, witness: Witness, parts: Path, sold: Sold) -> N
     progress, deadline_s = run.progress, run.scenario.drain.deadline_s
 
     def endings() -> list[str]:
-        found = [
-            ending
-            for ending in shop.fleet.unasked_endings()
-            if ending.node != LOAD and not ending.node.startswith(PROMOTER)
-        ]
+        found = [ending for ending in shop.fleet.unasked_endings() if not ending.node.startswith((LOAD, PROMOTER))]
         return [
             f"{ending.node} ended by itself with {ending.status}" + " at its memory limit" * ending.oom
             for ending in found

@@ -161,3 +161,30 @@ def test_a_chart_tells_its_figures_under_the_pointer(pages: dict[str, Path], ope
     title = page.locator("figure.chart rect.hit title").first.text_content()
     assert title is not None
     assert re.match(r"\d+:\d\d  ok \d+", title)
+
+
+def test_a_table_is_sorted_by_keyboard_and_says_so(pages: dict[str, Path], open_page: Opener) -> None:
+    """Enter on a heading sorts its column, again turns it round; numbers sort as numbers, with their units."""
+    page = open_page(pages["go"]).page
+    table = page.locator('[aria-label="Latency by till"] table')
+    heading = table.locator("thead th").nth(1)
+    heading.locator("button").focus()
+    for order in ("ascending", "descending"):
+        page.keyboard.press("Enter")
+        assert heading.get_attribute("aria-sort") == order
+        values = [int(text.replace(",", "")) for text in table.locator("tbody td:nth-child(2)").all_inner_texts()]
+        assert values == sorted(values, reverse=order == "descending")
+    assert table.locator("[aria-sort]").count() == 1
+
+
+@pytest.mark.parametrize("name", ["hostile", "diff"])
+def test_no_other_script_can_run(pages: dict[str, Path], open_page: Opener, name: str, tmp_path: Path) -> None:
+    """The page's policy lets only the sorting through, also where somebody's text became markup."""
+    tampered = tmp_path / "page.html"
+    text = pages[name].read_text(encoding="utf-8")
+    tampered.write_text(
+        text.replace("</main>", "<script>document.title = 'taken'</script></main>"), encoding="utf-8"
+    )
+    opened = open_page(tampered)
+    assert opened.page.title() != "taken"
+    assert any("Content Security Policy" in complaint for complaint in opened.complaints)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.remote import missing
 from tests.integration.loadtest.fake_till import FakeTill, serving
 
 ROOT = Path(__file__).parents[3]
@@ -159,6 +160,71 @@ def test_two_processes_share_the_tills_without_doubling_a_schedule(tmp_path: Pat
     for till in tills[:4]:
         text = (tmp_path / "out" / f"latency-{till.name}-sale.hgrm").read_text()
         assert "TotalCount" in text and sales[till.name]
+
+
+def distributed(tmp_path: Path, plan: Path, workers: list[dict[str, str]]) -> list[subprocess.Popen[str]]:
+    """Start a master that waits for its workers, and the workers; each worker adds to the environment."""
+    port = str(free_port())
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TILLPROOF")}
+    master = ["--headless", "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port,
+              "--expect-workers", str(len(workers)), "--expect-workers-max-wait", "30"]  # fmt: skip
+    processes = [
+        subprocess.Popen([*LOCUST, *master], cwd=ROOT, env={**environment, "TILLPROOF_LOAD": str(plan)}, text=True,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    ]  # fmt: skip
+    for number, more in enumerate(workers):
+        options = ["--worker", "--master-host", "127.0.0.1", "--master-port", port]
+        if "TILLPROOF_LOAD" not in more:
+            options += ["--catalogue", str(tmp_path / "masters"), "--out", str(tmp_path / f"elsewhere{number}")]
+        processes.append(
+            subprocess.Popen([*LOCUST, *options], cwd=ROOT, env={**environment, **more}, text=True,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        )  # fmt: skip
+    return processes
+
+
+def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
+    """Wait for all and return their exit codes and what they said."""
+    try:
+        return [(process.wait(60), process.stderr.read() if process.stderr else "") for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            if process.stderr:
+                process.stderr.close()
+
+
+def test_a_worker_of_another_machine_gets_the_plan_and_sends_its_history(tmp_path: Path, masters: Path) -> None:
+    """It has no plan file and another folder; the master's folder holds everybody's whole history."""
+    tills = [*(FakeTill(f"T{i:02d}") for i in range(1, 5)), FakeTill("office")]
+    with serving(*tills) as urls:
+        plan = write_plan(tmp_path, masters, tills, urls, start_at_ms=time.time_ns() // 1_000_000 + 9000)
+        codes = ended(distributed(tmp_path, plan, [{}, {"TILLPROOF_LOAD": str(plan)}]))
+    assert [code for code, _ in codes] == [0, 0, 0], codes
+    assert list((tmp_path / "elsewhere0").glob("history-c*.jsonl")), "the remote worker served somebody"
+    lines = history(tmp_path, "c")
+    done = {op_id for till in tills[:4] for op_id in till.operations}
+    assert {op_id for op_id, type_ in best(lines).items() if type_ == "ok"} == done
+    assert len({line["worker"] for line in lines}) == 2
+    assert missing(tmp_path / "out") == []
+
+
+def test_a_worker_that_is_killed_leaves_a_history_without_an_end(tmp_path: Path, masters: Path) -> None:
+    """Its seats go to the others; that it is gone can't be overlooked."""
+    tills = [*(FakeTill(f"T{i:02d}") for i in range(1, 5)), FakeTill("office")]
+    with serving(*tills) as urls:
+        begin_ms = time.time_ns() // 1_000_000 + 9000
+        plan = write_plan(tmp_path, masters, tills, urls, start_at_ms=begin_ms, duration_s=8.0)
+        processes = distributed(tmp_path, plan, [{"TILLPROOF_LOAD": str(plan)}] * 2)
+        for _ in until(40):
+            if all(till.receipts for till in tills[:4]):
+                break
+        processes[1].kill()
+        ended(processes)
+    files = sorted((tmp_path / "out").glob("history-c*.jsonl"))
+    last = [json.loads(path.read_text().splitlines()[-1])["type"] for path in files]
+    assert len(files) == 2 and sorted(kind == "end" for kind in last) == [False, True]
 
 
 def test_a_stopped_run_says_what_it_doesnt_know(tmp_path: Path, masters: Path) -> None:

@@ -237,6 +237,37 @@ def test_a_port_taken_and_a_database_not_provisioned_are_told(
     assert "***" in done.stderr
 
 
+@pytest.mark.parametrize("words", [("settlement",), ("provision", "server"), ("promote",), ("confirm",)])
+def test_a_database_that_does_not_answer_is_named_by_every_command(folder: Path, words: tuple[str, ...]) -> None:
+    """Exit code 1, host and port, and not the password."""
+    path = folder / "dead.toml"
+    path.write_text(
+        '[server]\ndatabase = "postgresql+psycopg2://u:hiddenpw@127.0.0.1:1/d"\nlisten = "127.0.0.1:0"\n'
+    )
+    done = run(*words, "--config", str(path))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert '"127.0.0.1", port 1 failed' in done.stderr
+    assert "hiddenpw" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ('certificate_file = "/nowhere/tls.pem"\nkey_file = "/nowhere/tls.key"', "/nowhere/tls.pem can't be read"),
+        ('key_file = "/nowhere/tls.key"', "certificate_file and key_file go together"),
+        ('peers = ["http://elsewhere:9000"]\npeer_secret_file = "/x"', "would be sent unencrypted"),
+        ('peers = ["elsewhere:9000"]\npeer_secret_file = "/x"', "expected https://host:port"),
+    ],
+)
+def test_a_link_that_can_not_be_as_it_is_configured_is_told(folder: Path, more: str, told: str) -> None:
+    """Before anything is served."""
+    path = folder / "links.toml"
+    path.write_text(f'[server]\ndatabase = "postgresql://u@127.0.0.1:1/d"\nlisten = "127.0.0.1:0"\n{more}\n')
+    done = run("server", "--config", str(path))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert told in done.stderr
+
+
 def test_the_embedded_postgresql_is_made_started_and_stopped_with_the_server(folder: Path) -> None:
     """With only a data_dir: provision, serve, stop; the database is there again the next time."""
     config = folder / "server.toml"

@@ -62,10 +62,26 @@ def test_another_profile_is_a_difference_of_the_environment(tmp_path: Path) -> N
     assert "the environments differ" in diff_html(found)
 
 
+def test_a_claim_that_was_dropped_and_a_machine_that_was_throttled_are_seen(tmp_path: Path) -> None:
+    """GO for fewer claims is not the same GO, and a till that was throttled explains its latency."""
+    record = sample(tmp_path, "go")
+    claims = tuple(replace(claim, claimed=False) for claim in record.judgement.claims)
+    first, *rest = record.meta.machines
+    machines = (replace(first, throttled_s=12.5, restarts=2), *rest)
+    other = replace(
+        record, meta=replace(record.meta, machines=machines), judgement=replace(record.judgement, claims=claims)
+    )
+    sections = {s.title: s.changes for s in difference(verdict_of(record), verdict_of(other)).sections}
+    assert {row.b for row in sections["Claims"]} == {"not claimed"}
+    (machine,) = sections["Machines"]
+    assert machine.what == first.node
+    assert "12.5 s throttled" in machine.b and "2 restarts" in machine.b
+
+
 def test_what_people_wrote_stays_text(tmp_path: Path) -> None:
     """Neither page nor terminal takes markup or control characters from a run."""
     found = difference(verdict_of(sample(tmp_path / "a", "go")), verdict_of(sample(tmp_path / "b", "hostile")))
-    assert "<script" not in diff_html(found)
+    assert diff_html(found).count("<script") == 1  # the sorting
     assert not {"\x1b", "\u202e", "\x00"} & set(as_text(found))
 
 
