@@ -73,6 +73,14 @@ GOALS = (
     ),
     Goal(name="rehearse_wall_s", unit="s", limit=240.0, what="s for the go-live rehearsal, set-up aside"),
     Goal(
+        name="failover_handshakes_s", unit="s", limit=60.0,
+        what="s for 10,000 tills' handshakes at a promoted server of two workers",
+    ),
+    Goal(
+        name="failover_rss_growth_ratio", unit="ratio", limit=1.15,
+        what="times the server's memory after its first 500 handshakes",
+    ),
+    Goal(
         name="generator_vs_bare", unit="ratio", limit=0.85, at_least=True,
         what="of a bare FastHttpUser's requests per second, with history and histograms",
     ),

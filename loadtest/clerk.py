@@ -15,7 +15,7 @@ from loadtest.plan import Seat
 from loadtest.seat_work import SeatWork
 
 BACK_OFFICE = "backoffice"
-SECURE_TRIES = 5
+SECURE_TRIES = 3
 
 
 class Clerk:

@@ -21,6 +21,10 @@ CONNECT_S = 1.0
 OPTIONS = "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000"
 
 
+class NoAnswerInTime(psycopg2.OperationalError):
+    """The server takes the question and says nothing: it stands still, and asking anew would wait as long."""
+
+
 class PgLine:
     """Reads one database; safe to use from several threads, one at a time."""
 
@@ -38,6 +42,9 @@ class PgLine:
             if self._held is not None and not self._held.closed:
                 try:
                     return self._ask(self._held, sql, within_s)
+                except NoAnswerInTime:
+                    self._drop()
+                    raise
                 except psycopg2.OperationalError:
                     self._drop()
             self._held = self._connect()
@@ -81,4 +88,4 @@ def _wait(connection: psycopg2.extensions.connection, until: float) -> None:
         held, left = [connection.fileno()], until - time.monotonic()
         reads, writes = (held, []) if polled == psycopg2.extensions.POLL_READ else ([], held)
         if left <= 0 or not any(select.select(reads, writes, [], left)):
-            raise psycopg2.OperationalError("no answer in time")
+            raise NoAnswerInTime("no answer in time")

@@ -24,12 +24,13 @@ WINDOW_SALES_MIN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A customer at a till: when the operation was meant to start, how long it took, and how it ended."""
+    """A customer at a till: when the operation was meant to start, how long it took, how and why it ended so."""
 
     till: str
     due_ms: int
     ms: float
     result: str
+    code: str = ""
 
 
 def percentile(values: Iterable[float], share: float) -> float:
@@ -52,7 +53,9 @@ def served(case: Case) -> list[Served]:
         ends_ms = max(due_ms, attempt.done_ms or due_ms)
         if any(begin <= ends_ms and due_ms <= end + RESTART_MS for begin, end in down.get(attempt.till, ())):
             continue
-        found.append(Served(till=attempt.till, due_ms=due_ms, ms=attempt.ms, result=attempt.result))
+        found.append(
+            Served(till=attempt.till, due_ms=due_ms, ms=attempt.ms, result=attempt.result, code=attempt.code)
+        )
     return found
 
 

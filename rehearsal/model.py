@@ -291,6 +291,7 @@ class Meta:
     pairs         (sku, sku, sum): prices whose sum every consistent state keeps
     clock_error   till → largest ms by which a fault moved its clock (absent: 0)
     failovers     what the operator promoted, and when
+    operator_started nodes that the operator started again, as often as they are named
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
     interventions what was done by hand, from the live page
@@ -326,6 +327,7 @@ class Meta:
     clones: tuple[Clone, ...] = ()
     cleaned: tuple[Cleaned, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
+    operator_started: tuple[str, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
     interventions: tuple[Intervention, ...] = ()

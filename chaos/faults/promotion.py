@@ -10,6 +10,7 @@ from chaos.errors import FaultFailed
 from chaos.faults.base import Bite, Context, Fault, Healed
 
 TERM_S = 30.0
+UPLOADS_S = 2.0
 
 
 class Promotion(Fault):
@@ -34,7 +35,7 @@ class Promotion(Fault):
         """Look that tills are uploading, promote, and wait until the target's term is open."""
         self.before = roles(context)
         begun = arrivals(context)
-        context.sleep(0.5)
+        context.sleep(UPLOADS_S)
         self.arrived = arrivals(context) - begun
         first = self.targets[0]
         reading = context.witness.log_of(first)
@@ -71,7 +72,7 @@ class Promotion(Fault):
         if self.before.get(first) != "standby":
             return Bite(bit=False, text=f"{first} was {self.before.get(first)}, not a standby")
         if self.arrived <= 0:
-            return Bite(bit=False, text="no entry arrived in the half second before it")
+            return Bite(bit=False, text="no entry arrived in the two seconds before it")
         others = ", ".join(f"{node} {role}" for node, role in self.after.items() if node != first)
         return Bite(
             bit=True, text=f"{self.arrived} entries arrived just before; {first} live in term {new}, {others}"

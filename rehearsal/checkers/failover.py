@@ -20,6 +20,7 @@ NAME = "failover"
 AFTER_FENCE_MS = 1000  # an entry's time is taken before its commit, which the fence waits for
 ZOMBIE_MS = 5000  # a server that stood still may believe itself live until it hears of another
 SIDES = {"server": ("postgres", "backoffice"), "preproduction": ("postgres-standby", "backoffice-preproduction")}
+RULES = frozenset({"rule_broken", "operation_reused"})  # the shop's own, such as a price that has just changed
 ENDING = frozenset({"kill_live", "kill", "pause", "power_cut", "promotion", "partition"})
 
 
@@ -53,8 +54,9 @@ def check(case: Case) -> CheckResult:
     reigns = read_reigns(case)
     now, old = accepted(case, "server"), accepted(case, "server-old")
     _identities(findings, case, reigns)
-    _one_live(findings, reigns)
+    _one_live(findings, reigns, _parted(case))
     _accepted_once(findings, now, old)
+    _one_writer(findings, case, now, old)
     _fenced(findings, case, reigns, old)
     _probes(findings, case)
     first = min((reign.term_n for reign in reigns if reign.role == "live"), default=0)
@@ -108,7 +110,16 @@ def _identities(findings: Findings, case: Case, reigns: list[Reign]) -> None:
             findings.convict("one term number has two identities", term=number, servers=" ".join(known.values()))
 
 
-def _one_live(findings: Findings, reigns: list[Reign]) -> None:
+def _parted(case: Case) -> list[tuple[int, int]]:
+    """Return when the servers could not hear each other."""
+    return [
+        (fault.started_ms, fault.ended_ms)
+        for fault in case.meta.faults
+        if fault.kind == "partition" and fault.started_ms is not None and fault.ended_ms is not None
+    ]
+
+
+def _one_live(findings: Findings, reigns: list[Reign], parted: list[tuple[int, int]]) -> None:
     """In one term one server is live; one that is surpassed stops as soon as it hears of it."""
     live_in: dict[int, str] = {}
     latest: dict[str, Reign] = {}
@@ -129,12 +140,15 @@ def _one_live(findings: Findings, reigns: list[Reign]) -> None:
                 "a server that came back was live in its old term", server=reign.server, term=reign.term_n,
                 higher=higher, at_ms=reign.at_ms,
             )  # fmt: skip
-    for server, until in _overtaken(reigns).items():
+    for server, until in _overtaken(reigns, parted).items():
         findings.convict("an old server stayed live beside the new one", server=server, for_ms=until)
 
 
-def _overtaken(reigns: list[Reign]) -> dict[str, int]:
-    """Return how long each server was live in a term while another was live in a higher one, if too long."""
+def _overtaken(reigns: list[Reign], parted: list[tuple[int, int]]) -> dict[str, int]:
+    """Return how long each server was live in a term while another was live in a higher one, if too long.
+
+    As long as they are parted they can't hear of each other, and it does not count.
+    """
     found: dict[str, int] = {}
     end_ms = reigns[-1].at_ms if reigns else 0
     for place, reign in enumerate(reigns):
@@ -149,8 +163,12 @@ def _overtaken(reigns: list[Reign]) -> dict[str, int]:
             ),
             None,
         )
-        if rival is not None and ended - max(rival, reign.at_ms) > ZOMBIE_MS:
-            found[reign.server] = ended - max(rival, reign.at_ms)
+        if rival is None:
+            continue
+        since = max(rival, reign.at_ms)
+        since = max([since, *(healed for begun, healed in parted if begun <= since < healed)])
+        if ended - since > ZOMBIE_MS:
+            found[reign.server] = ended - since
     return found
 
 
@@ -166,6 +184,18 @@ def _accepted_once(findings: Findings, now: list[Accepted], old: list[Accepted])
             findings.convict(
                 "two servers accepted an entry in one term", till=entry.key[0], seq=entry.key[2], term=entry.term_n
             )
+
+
+def _one_writer(findings: Findings, case: Case, now: list[Accepted], old: list[Accepted]) -> None:
+    """What was accepted in the old server's own term the old server accepted: a copy can't have more of it."""
+    own = {int(row["n"]) for row in case.evidence.rows_if_any("server-old/term.csv")}
+    there = {entry.key for entry in old}
+    for entry in now:
+        if entry.term_n in own and entry.key not in there:
+            findings.convict(
+                "two servers accepted entries in one term: the old one never took this of its own",
+                term=entry.term_n, till=entry.key[0], seq=entry.key[2],
+            )  # fmt: skip
 
 
 def _fenced(findings: Findings, case: Case, reigns: list[Reign], old: list[Accepted]) -> None:
@@ -231,7 +261,7 @@ def _figures(findings: Findings, case: Case, reigns: list[Reign], now: list[Acce
         inside = any(begin <= sale.due_ms + sale.ms and sale.due_ms <= end for begin, end in windows)
         (rough if inside else calm).append(sale.ms)
         asked += inside
-        refused += inside and sale.result == "fail"
+        refused += inside and sale.result == "fail" and sale.code not in RULES
     if asked:
         findings.figures["failover.sales"] = float(asked)
         findings.figures["failover.refused"] = refused / asked

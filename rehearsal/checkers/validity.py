@@ -103,7 +103,9 @@ def _started_again(findings: Findings, case: Case) -> None:
         explained = sum(
             machine.node in fault.targets and fault.ran and fault.kind in STARTING_AGAIN
             for fault in case.meta.faults
-        ) + sum(machine.node == one.till for one in case.meta.cleaned)
+        )
+        explained += case.meta.operator_started.count(machine.node)
+        explained += sum(machine.node == one.till for one in case.meta.cleaned)
         if machine.restarts > explained:
             findings.doubt(
                 "a node was started more often than its faults explain", node=machine.node,

@@ -25,6 +25,7 @@ LOOK_TIMEOUT_S = 0.5
 ASK_TIMEOUT_S = 30.0
 FENCE_TIMEOUT_S = 0.5
 AGAIN_S = 0.5
+SEEN_S = 5.0  # until a promotion shows in the servers' databases
 
 Say = Callable[[str], None]
 
@@ -63,6 +64,11 @@ class Operator:
         if self.records:
             return next(side for side in sides if side.server == self.records[-1].to_server)
         return sides[0]
+
+    @property
+    def done(self) -> tuple[FailoverRecord, ...]:
+        """What was promoted so far."""
+        return tuple(self.records)
 
     def promote_by_hand(self) -> tuple[bool, str]:
         """Promote the standby as the runbook has it, with the command line; return whether, and what it said."""
@@ -114,6 +120,9 @@ class Operator:
                 return
             self._note(record, promoted_ms=_now())
             self._say(f"operator: {new.server} is {answer.get('role')} in term {answer.get('term_n')}")
+        until = time.monotonic() + SEEN_S
+        while self._reigns.role(new.server) != "live" and time.monotonic() < until:
+            self._stop.wait(LOOK_EVERY_S)
 
     def _fence(self, old: Side) -> None:
         """Ask the old server to take nothing more; a dead one is fenced when it comes back."""

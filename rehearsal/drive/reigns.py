@@ -18,44 +18,51 @@ Row = tuple[int, str, str, int | str, str, int | str, int | str, int | str]
 
 
 class Reigns:
-    """One thread that looks until stopped; `latest` has each server's last look."""
+    """A thread for each server that looks until stopped; `latest` has each server's last look.
+
+    One that stands still keeps nobody waiting for what the other one is.
+    """
 
     def __init__(self, witness: Witness) -> None:
         self._witness = witness
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reigns", daemon=True)
+        several = len(witness.servers()) > 1
+        self._threads = [
+            threading.Thread(target=self._run, args=(server,), name=f"reign of {server}", daemon=True)
+            for server in witness.servers() * several
+        ]
         self._seen: dict[str, tuple[str, int | str, str]] = {}
         self.rows: list[Row] = []
         self.latest: dict[str, Reigning | None] = {}
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stop and wait for the thread."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=15)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=15)
 
     def write(self, folder: Path) -> None:
         """Write reigns.csv, where there is more than one server."""
         if len(self._witness.servers()) > 1:
-            write_rows(folder, "reigns", COLUMNS, self.rows)
+            write_rows(folder, "reigns", COLUMNS, sorted(self.rows))
 
     def role(self, server: str) -> str:
         """Return a server's role at the last look."""
         reign = self.latest.get(server)
         return "silent" if reign is None else reign.role
 
-    def _run(self) -> None:
-        if len(self._witness.servers()) == 1:
-            return
+    def _run(self, server: str) -> None:
         while not self._stop.wait(EVERY_S):
-            for server in self._witness.servers():
-                self._look(server)
+            self.look(server)
 
-    def _look(self, server: str) -> None:
+    def look(self, server: str) -> None:
+        """Note what a server's database is, if that has changed."""
         reign = self._witness.reigning(server)
         self.latest[server] = reign
         now = time.time_ns() // 1_000_000

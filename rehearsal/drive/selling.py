@@ -57,6 +57,7 @@ class Sold:
     faults: tuple[FaultRecord, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
     parity: dict[str, str] = field(default_factory=dict)
+    operator_started: tuple[str, ...] = ()
     reigns: Reigns | None = None
     probe: ProbeTill | None = None
     disks: ShopDisks | None = None
@@ -130,7 +131,7 @@ def sell(
         progress.still()
         stages.stop()
         flips.stop()
-        sold.trouble += [stages.shut] if stages.shut else []
+        sold.trouble += [stages.shut] * bool(stages.shut)
         sold.trouble += [f"{name} did not come to an end" for name in faults.heal()]
         sold.generator_exit = end_load(shop.fleet, workers, sold)
         history.end()
@@ -146,7 +147,8 @@ def _note(sold: Sold, *, faults: FaultRunner, stages: StageRunner, operator: Ope
     """Put on record what came of the schedule."""
     sold.stages, sold.faults = tuple(stages.records), faults.records()
     sold.carried_out = tuple(faults.carried_out())
-    sold.failovers, sold.parity, sold.probe = tuple(operator.records), takeover.parity, takeover.probe
+    sold.failovers, sold.parity, sold.probe = operator.done, takeover.parity, takeover.probe
+    sold.operator_started = tuple(takeover.started)
 
 
 def _look(watch: Watch, progress: Progress, figures: str) -> None:

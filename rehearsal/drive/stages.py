@@ -23,6 +23,7 @@ from rehearsal.witness import Witness
 
 POLL_S = 0.5
 OFFLINE_SETTLE_S = 2.0
+SUMS_S = 3.0
 
 Say = Callable[[str], None]
 
@@ -112,6 +113,8 @@ class StageRunner:
         if self._stop.is_set():
             return findings
         after = self._level()
+        if "sums" in stage.checks:
+            findings.append(self._takeover.sums(stage.targets or stage.tills, time.monotonic() + SUMS_S))
         if "selling" in stage.checks:
             idle = [till for till in stage.tills if after.heads.get(till, 0) <= before.heads.get(till, 0)]
             sold = sum(after.heads.get(till, 0) - before.heads.get(till, 0) for till in stage.tills)
@@ -136,7 +139,6 @@ class StageRunner:
             "failed_over": lambda: take.failed_over(targets, term_n, until),
             "fenced": lambda: take.fenced(until),
             "masters": lambda: self._masters(stage, until),
-            "sums": lambda: take.sums(targets, until),
         }
         wanted = {*stage.steps, *stage.checks}
         return [do() for name, do in does.items() if name in wanted and not self._stop.is_set()]

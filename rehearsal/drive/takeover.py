@@ -43,6 +43,7 @@ class Takeover:
         self._stop = stop
         self.probe = ProbeTill(shop, witness)
         self.parity: dict[str, str] = {}
+        self.started: list[str] = []
 
     def begin(self) -> int:
         """Note the term in which a stage begins, and let the probe till know it; return its number, 0: unknown."""
@@ -69,6 +70,7 @@ class Takeover:
         if standby is None:
             return False, "there is no other side"
         begun = time.monotonic()
+        self.started += standby.nodes
         try:
             rebuild_standby(self._shop.fleet, primary=primary, standby=standby)
         except ChaosError as error:

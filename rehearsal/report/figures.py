@@ -23,6 +23,13 @@ _SAYS = {
     "sales": "Receipts made",
     "edits": "Back-office edits confirmed",
     "faults.bit": "Faults that bit",
+    "failover.detect": "From the old server's death to the operator's promotion",
+    "failover.promote": "From there to the open term",
+    "failover.recovery": "From the death to the first entry accepted in the new term",
+    "failover.recovery.all": "And to the first entry of the last till",
+    "failover.sales": "Sales asked for meanwhile",
+    "failover.refused": "Of them refused",
+    "failover.p99_ratio": "Sale p99 meanwhile, over that of the rest of the run",
     "memory.peak": "Memory, the largest till",
 }
 _LATENCY = "cashiers' history, intended start to answer; an unknown outcome counts with its time-out; worst till"

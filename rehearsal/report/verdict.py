@@ -16,6 +16,7 @@ from rehearsal.model import (
     Claim,
     Clone,
     Drain,
+    FailoverRecord,
     FaultRecord,
     Fleet,
     Load,
@@ -101,6 +102,7 @@ class VerdictFile(msgspec.Struct, frozen=True, kw_only=True):
     reproduce: str
     losses: tuple[Loss, ...] = ()
     clones: tuple[Clone, ...] = ()
+    failovers: tuple[FailoverRecord, ...] = ()
 
 
 def verdict_of(record: RunRecord) -> VerdictFile:
@@ -137,6 +139,7 @@ def verdict_of(record: RunRecord) -> VerdictFile:
         currency=meta.currency,
         reproduce=meta.reproduce,
         losses=meta.losses,
+        failovers=meta.failovers,
         clones=meta.clones,
     )
 

@@ -179,7 +179,7 @@ class Ingest:
             term_n = locked.view.term.n
             store.append_entries(cursor, key, plan, payloads, term_n=term_n, now_ms=now_ms)
             posting = _post(transaction, key, plan)
-            store.store_doubts(cursor, key, posting, now_ms=now_ms)
+            store.store_doubts(cursor, key, posting, cluster=locked.view.term.cluster, now_ms=now_ms)
             store.advance(cursor, key, plan.head, now_ms=now_ms)
         safe = self._safe(cursor, key, locked.view.term.n) if self._standbys else 0
         return Ack(session=batch.session, seq=plan.ack.seq, hash=plan.ack.hash, safe=min(safe, plan.ack.seq))

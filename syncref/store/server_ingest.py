@@ -14,7 +14,7 @@ import msgspec
 
 from syncref.core.ingest import JournalRow, Plan, ServerView
 from syncref.core.posting import Close, Posting, ReceiptRow
-from syncref.domain.identity import Key, Mark, Term
+from syncref.domain.identity import Key, Mark, Term, genesis_hash
 from syncref.store.server_copy import escape
 from syncref.store.server_term import CONFIRMED_SQL, TIMELINE_SQL
 from syncref.wire.entry import DayClosed
@@ -166,7 +166,7 @@ def receipt_rows(prefix: str, receipts: Iterable[ReceiptRow]) -> tuple[list[str]
     return receipt_out, line_out, payment_out
 
 
-def store_doubts(cursor: Any, key: Key, posting: Posting, *, now_ms: int) -> None:
+def store_doubts(cursor: Any, key: Key, posting: Posting, *, cluster: str, now_ms: int) -> None:
     """Store flags and set-asides, and close the journals that this one continues."""
     prefix = _prefix(key)
     flags = [f"{prefix}{row.seq}\t{row.code}\t{escape(row.detail)}\n" for row in posting.flags]
@@ -174,7 +174,10 @@ def store_doubts(cursor: Any, key: Key, posting: Posting, *, now_ms: int) -> Non
     _copy(cursor, "flag", "till, incarnation, seq, code, detail", flags)
     _copy(cursor, "aside", "till, incarnation, seq, reason, at_ms", asides)
     for close in posting.closes:
-        _close(cursor, key, close)
+        if close.incarnation != key.incarnation:
+            _close(
+                cursor, Key(till=key.till, incarnation=close.incarnation), close, cluster=cluster, now_ms=now_ms
+            )
 
 
 def advance(cursor: Any, key: Key, head: Mark, *, now_ms: int) -> None:
@@ -195,15 +198,16 @@ def put_session(cursor: Any, key: Key, answer: HelloAnswer, *, now_ms: int) -> N
     )
 
 
-def _close(cursor: Any, key: Key, close: Close) -> None:
-    """Close an older journal of the same till at the mark that both sides have.
+def _close(cursor: Any, old: Key, close: Close, *, cluster: str, now_ms: int) -> None:
+    """Close an older journal of the same till at the mark that both sides have, whether or not it came before.
 
     Two may continue it, a till and its clone: up to the greater mark it may still come, byte for byte.
     """
     cursor.execute(
-        "UPDATE journal SET closed_at_seq = greatest(closed_at_seq, %s) WHERE till = %s AND incarnation = %s "
-        "AND incarnation <> %s",
-        (close.seq, key.till, close.incarnation, key.incarnation),
+        "INSERT INTO journal (till, incarnation, seq, hash, closed_at_seq, opened_ms, contact_ms) "
+        "VALUES (%s, %s, 0, %s, %s, %s, %s) ON CONFLICT (till, incarnation) "
+        "DO UPDATE SET closed_at_seq = greatest(journal.closed_at_seq, excluded.closed_at_seq)",
+        (old.till, old.incarnation, genesis_hash(cluster=cluster, key=old), close.seq, now_ms, now_ms),
     )
 
 

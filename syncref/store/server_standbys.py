@@ -13,12 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from syncref.domain.identity import Key
 
 REPLAY_WAIT_S = 1.0
+NONE_WAIT_S = 0.1  # where no standby streams at all, nobody waits long for one
 _LOOK_S = 0.01
 _GUARDED = text("SELECT guard IS NOT NULL FROM term")
 _HERE = text("SELECT pg_current_wal_insert_lsn()::text")
 _REPLAYED = text("""
-SELECT coalesce(bool_or(replay_lsn >= CAST(:lsn AS pg_lsn)), false) FROM pg_stat_replication
-WHERE state = 'streaming'
+SELECT coalesce(bool_or(replay_lsn >= CAST(:lsn AS pg_lsn)), false) AS replayed, count(*) AS standbys
+FROM pg_stat_replication WHERE state = 'streaming'
 """)
 _STANDBYS = text("""
 SELECT application_name || coalesce('@' || host(client_addr), '') AS name, state,
@@ -94,16 +95,17 @@ def safe_seq(cursor: Any, key: Key, *, term_n: int) -> int:
 def await_replayed(engine: Engine, *, wait_s: float = REPLAY_WAIT_S) -> bool:
     """Return whether a standby has replayed all that was committed up to now; True when there are no peers.
 
-    Waits for at most `wait_s`. Needs a database role that sees pg_stat_replication (pg_monitor).
+    Waits for at most `wait_s`, and hardly at all while no standby streams. Needs a database role that sees
+    pg_stat_replication (pg_monitor).
     """
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if not connection.execute(_GUARDED).scalar():
                 return True
             lsn = connection.execute(_HERE).scalar_one()
-            deadline = time.monotonic() + wait_s
-            while not connection.execute(_REPLAYED, {"lsn": lsn}).scalar_one():
-                if time.monotonic() > deadline:
+            begun = time.monotonic()
+            while not (found := connection.execute(_REPLAYED, {"lsn": lsn}).one()).replayed:
+                if time.monotonic() - begun > (wait_s if found.standbys else NONE_WAIT_S):
                     return False
                 time.sleep(_LOOK_S)
     except SQLAlchemyError:

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from syncref.wire.entry import encode_entry
+from syncref.wire.entry import Continued, encode_entry
 from syncref.wire.sync import Ack, TermWire
-from tests.integration.server.shop import Answer, Shop, sale
+from tests.integration.server.shop import Answer, Shop, Till, sale
 
 
 def counts(shop: Shop, till: str) -> tuple[int, int, int]:
@@ -44,6 +44,26 @@ def test_sending_a_batch_again_is_acked_and_stores_nothing_twice(shop: Shop) -> 
     assert till.upload(2, 4).wire(Ack).seq == 4
     assert till.upload(1, 1).wire(Ack).seq == 1
     assert counts(shop, "T02") == (4, 4, 4)
+
+
+def test_a_journal_is_closed_by_its_successor_even_if_that_comes_first(shop: Shop) -> None:
+    """A promoted server may get the successor before what is owed: up to the common mark it takes it, no more."""
+    new = shop.till("T09")
+    old = Till(url=shop.server_url, name="T09", cluster=new.cluster)
+    shop.clients.append(old)
+    old.log_in()
+    for _ in range(3):
+        old.sell()
+    new.incarnation = b"successor of T09"
+    new.begin()
+    mark = Continued(op_id=b"c" * 16, incarnation=old.incarnation, seq=2, hash=old.hash_at(2), at_ms=1)
+    new.journal(encode_entry(mark))
+    assert new.flush().seq == 1
+    old.greet()
+    refused = old.upload(1, 3)
+    assert (refused.status, refused.json["code"]) == (409, "fork")
+    assert old.upload(1, 2).wire(Ack).seq == 2
+    assert old.greet().closed
 
 
 def test_a_gap_is_refused_with_what_is_expected(shop: Shop) -> None:

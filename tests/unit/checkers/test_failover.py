@@ -162,9 +162,23 @@ def _stayed_live(shop: Shop) -> None:
     shop.files["reigns.csv"].remove(silent)
 
 
+def test_parted_servers_may_both_be_live_until_they_hear_of_each_other(ask: Try) -> None:
+    """The old one's time beside the new one counts from the heal."""
+    shop = failed_over()
+    _stayed_live(shop)
+    shop.meta["faults"][0] |= fault(shop, "partition", DIED, ("server",))
+    shop.meta["faults"][0]["ended_ms"] += RETURNED - DIED
+    assert ask(shop, "failover").verdict is Verdict.VALID
+
+
 def _accepted_twice(shop: Shop) -> None:
     """R11: writes were open before the term was."""
     shop.files["server-old/journal.csv"][0]["received_ms"] += 5
+
+
+def _copy_took_more(shop: Shop) -> None:
+    """The timeline check is missing: a copy goes on in its original's term."""
+    shop.files["server-old/journal.csv"].pop()
 
 
 def _never_promoted(shop: Shop) -> None:
@@ -182,6 +196,7 @@ def _never_promoted(shop: Shop) -> None:
         (_two_live, "two servers were live in one term"),
         (_stayed_live, "stayed live beside the new one"),
         (_accepted_twice, "two servers accepted an entry in one term"),
+        (_copy_took_more, "two servers accepted entries in one term"),
         (_never_promoted, "was not promoted"),
     ],
 )
