@@ -117,11 +117,12 @@ def doctor() -> None:
 
 @tillproof.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def check(run_folder: Path) -> None:
+@click.option("--write", is_flag=True, help="Write the report that follows over the run's.")
+def check(run_folder: Path, *, write: bool) -> None:
     """Judge RUN again, from its evidence alone; exits as the run did."""
     from rehearsal.running import check_run
 
-    sys.exit(check_run(run_folder))
+    sys.exit(check_run(run_folder, write=write))
 
 
 @tillproof.command()
