@@ -20,6 +20,7 @@ from chaos.fleet.plan import NodePlan
 from rehearsal import options as naming
 from rehearsal.announce import announce
 from rehearsal.catalogue import Catalogue, build_catalogue
+from rehearsal.drive.backups import EDIT_COLUMNS
 from rehearsal.drive.disks import ENTRY_COLUMNS
 from rehearsal.drive.recording import AS_RUN, record_scenario
 from rehearsal.drive.samplers import Samplers
@@ -154,6 +155,8 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], w
     )
     if sold.disks and sold.disks.losses:
         write_rows(evidence / "losses", "entries", ENTRY_COLUMNS, sold.disks.lost_entries)
+    if sold.backups and sold.backups.restores:
+        write_rows(evidence / "losses", "edits", EDIT_COLUMNS, sold.backups.lost_edits)
     for sampler in samplers:
         sampler.write(evidence)
     if sold.reigns is not None and sold.probe is not None:

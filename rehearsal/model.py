@@ -272,6 +272,20 @@ class Clone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """A server's database restored from a backup: how many entries and clerks' operations it lacked at first.
+
+    The entries must come again. The operations are lost: evidence/losses/edits.csv has them, one by one.
+    """
+
+    server: str
+    at_ms: int
+    entries: int
+    edits: int
+    timeline: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
     """A till that was cleaned between two business dates: its journal left it, and is on the server to `head`."""
 
@@ -294,6 +308,7 @@ class Meta:
     operator_started nodes that the operator started again, as often as they are named
     losses        what disks lost, and may be missing: exactly that
     clones        copies of tills that sold, too
+    restores      servers restored from a backup
     interventions what was done by hand, from the live page
     cleaned       tills that were cleaned on the way
     stale_bound_s how old the masters of a till that is online may be
@@ -326,6 +341,7 @@ class Meta:
     losses: tuple[Loss, ...] = ()
     clones: tuple[Clone, ...] = ()
     cleaned: tuple[Cleaned, ...] = ()
+    restores: tuple[Restore, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
     operator_started: tuple[str, ...] = ()
     stale_bound_s: float = 30.0

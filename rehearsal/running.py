@@ -12,12 +12,13 @@ from rehearsal.drive.timeline import NoRealTime
 from rehearsal.drive.watching import Watch
 from rehearsal.evidence.reader import Evidence, EvidenceMissing
 from rehearsal.judge import judge
-from rehearsal.model import EXIT_CODE, EXIT_COULD_NOT_RUN, Judgement, Verdict
+from rehearsal.model import EXIT_CODE, EXIT_COULD_NOT_RUN, Judgement, RunRecord, Verdict
 from rehearsal.options import Options, overrides_of
 from rehearsal.own_masters import MastersInvalid
 from rehearsal.plan.loader import ScenarioInvalid, load_scenario
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
+from rehearsal.report.write import write_report
 
 SHOWN = 5
 
@@ -66,18 +67,31 @@ def run_scenario(
     return EXIT_CODE[record.judgement.verdict]
 
 
-def check_run(folder: Path) -> int:
-    """Judge a finished run again from its evidence; return the exit code."""
+def check_run(folder: Path, *, write: bool = False) -> int:
+    """Judge a finished run again from its evidence; return the exit code.
+
+    `write`: put the report that follows from it in place of the run's; bare evidence has no place for one.
+    """
     progress = Progress()
     evidence = folder / "evidence" if (folder / "evidence").is_dir() else folder
     try:
-        Evidence(evidence).meta()
+        meta = Evidence(evidence).meta()
     except (OSError, EvidenceMissing, ValueError) as error:
         progress.line(f"could not check: {folder} is not a run's folder or evidence: {error}")
         return EXIT_COULD_NOT_RUN
+    if write and evidence == folder:
+        progress.line(f"could not check: {folder} is evidence alone; --write needs a run's folder")
+        return EXIT_COULD_NOT_RUN
     judgement = judge(evidence)
     say_judgement(progress, judgement)
-    progress.line(f"{judgement.verdict}: {judgement.why.rstrip('.')}. Evidence: {_short(evidence)}")
+    where = f"Evidence: {_short(evidence)}"
+    if write:
+        try:
+            where = f"Report: {_short(write_report(RunRecord(folder=folder, meta=meta, judgement=judgement)))}"
+        except OSError as error:
+            progress.line(f"could not write the report: {error}")
+            return EXIT_COULD_NOT_RUN
+    progress.line(f"{judgement.verdict}: {judgement.why.rstrip('.')}. {where}")
     return EXIT_CODE[judgement.verdict]
 
 

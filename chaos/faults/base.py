@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
+from chaos.faults.backups import ServerBackups
 from chaos.faults.disks import TillDisks
 from chaos.fleet.links import Link
 from chaos.fleet.node import State
@@ -77,6 +78,7 @@ class SystemPlan:
     `databases`: server node -> its PostgreSQL, where there is a pair of them.
     `promoters`: server node -> node (added to the fleet, not started) that promotes it and ends.
     `clock_files`: till -> file holding the ms that the till adds to its clock.
+    `backups`: server node -> backups of its database, where it stands alone.
     `disks`: how tills' disks are copied, lost and set up.
     `disk_logs`: node -> log of what it has not synced (see chaos/power).
     `half_uploads`: server -> a request to it of which only a part is ever sent.
@@ -87,6 +89,7 @@ class SystemPlan:
     slow_clerk: SlowClerkPlan | None = None
     databases: Mapping[str, Statements] = field(default_factory=dict)
     promoters: Mapping[str, str] = field(default_factory=dict)
+    backups: Mapping[str, ServerBackups] = field(default_factory=dict)
     disks: TillDisks | None = None
     disk_logs: Mapping[str, Path] = field(default_factory=dict)
     half_uploads: Mapping[str, HalfUpload] = field(default_factory=dict)

@@ -32,6 +32,7 @@ from chaos.faults.promotion import Promotion
 from chaos.faults.reimage_till import ReimageTill
 from chaos.faults.reset import Reset
 from chaos.faults.restart import Restart
+from chaos.faults.restored_backup import RestoredBackup
 from chaos.faults.slow_clerk import SlowClerk
 from chaos.faults.standby_lag import StandbyLag
 from chaos.faults.unplug import Unplug
@@ -69,6 +70,7 @@ FAULTS: Mapping[str, type[Fault]] = {
         DiskRollback,
         CloneTill,
         ReimageTill,
+        RestoredBackup,
     )
 }
 

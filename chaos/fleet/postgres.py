@@ -161,3 +161,46 @@ def node(
         account=account,
         stop_signal=signal.SIGINT,  # fast: closes connections, writes a checkpoint
     )
+
+
+RESTORED = """
+restore_command = 'false'
+recovery_target = 'immediate'
+recovery_target_action = 'promote'
+"""
+
+
+def back_up(cluster: Cluster, target: Path, *, account: str | None) -> None:
+    """Take a base backup of a running cluster into a folder, which is made anew; raises CannotRun."""
+    if target.exists():
+        shutil.rmtree(target)
+    target.mkdir(mode=0o700)
+    if account is not None:
+        entry = pwd.getpwnam(account)
+        os.chown(target, entry.pw_uid, entry.pw_gid)
+    argv = [str(binaries(account) / "pg_basebackup"), f"--pgdata={target}", "--wal-method=stream"]
+    argv += ["--checkpoint=fast", "--no-password", "--host=127.0.0.1", f"--port={cluster.port}"]
+    argv += [f"--username={SUPERUSER}"]
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, check=False, user=account, cwd="/", timeout=COPY_S,
+            env={"PGPASSWORD": cluster.password, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotRun(f"PostgreSQL: {error}") from error
+    if done.returncode:
+        raise CannotRun(f"PostgreSQL: pg_basebackup failed: {done.stderr.strip()[-500:]}")
+
+
+def lay_back(cluster: Cluster, backup: Path, *, account: str | None) -> None:
+    """Replace a stopped cluster by a copy of its backup; started, it goes on in a timeline of its own."""
+    shutil.rmtree(cluster.data)
+    shutil.copytree(backup, cluster.data, symlinks=True)
+    with (cluster.data / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+        file.write(RESTORED)
+    (cluster.data / "recovery.signal").touch()
+    cluster.data.chmod(0o700)
+    if account is not None:
+        entry = pwd.getpwnam(account)
+        for path in (cluster.data, *cluster.data.rglob("*")):
+            os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)

@@ -212,6 +212,22 @@ class ProcessFleet:
         else:
             self.stage(postgres.node(name, self._clusters[name], account=account, caps=caps))
 
+    def back_up_postgres(self, name: str) -> None:
+        """Take a base backup of a running PostgreSQL node; one taken before is replaced."""
+        postgres.back_up(self._cluster(name), self._backup(name), account=rundir.database_account())
+
+    def lay_back_postgres(self, name: str) -> None:
+        """Replace a stopped PostgreSQL node's cluster by its backup, to be started as a restored one."""
+        postgres.lay_back(self._cluster(name), self._backup(name), account=rundir.database_account())
+
+    def _backup(self, name: str) -> Path:
+        return self.dir(name) / "backup"
+
+    def _cluster(self, name: str) -> postgres.Cluster:
+        if name not in self._clusters:
+            raise NodeUnknown(f"no PostgreSQL named {name} was started")
+        return self._clusters[name]
+
     def _drop_slot(self, primary: str, slot: str) -> None:
         drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
         with contextlib.closing(psycopg2.connect(plain_dsn(self._clusters[primary].dsn()))) as connection:

@@ -235,9 +235,14 @@ class Case:
 
     @cached_property
     def set_aside(self) -> dict[tuple[str, str, int], dict[str, str]]:
-        """Entries that the server keeps but did not post."""
+        """Entries that the server keeps but did not post, nor later by a clerk's resolution."""
+        resolved = self.evidence.rows_if_any("server/resolutions.csv")
+        posted = {
+            (row["till"], row["incarnation"], int(row["seq"])) for row in resolved if row["action"] == "posted"
+        }
         rows = self.evidence.rows_if_any("server/asides.csv")
-        return {(row["till"], row["incarnation"], int(row["seq"])): row for row in rows}
+        found = {(row["till"], row["incarnation"], int(row["seq"])): row for row in rows}
+        return {place: row for place, row in found.items() if place not in posted}
 
 
 def _identity(receipt: Receipt) -> tuple[str, str, str, str]:

@@ -21,6 +21,7 @@ from rehearsal.checkers.timeline import (
     causes_of_rows,
     read_edits,
     read_table,
+    taken_back,
 )
 from rehearsal.model import CheckResult
 
@@ -50,16 +51,23 @@ def check(case: Case) -> CheckResult:
     findings.figures["edits"] = float(told)
     if not told:
         findings.checked = 0
-    return findings.result(f"{told} confirmed edits are there or superseded", missing_lines=case.history.missing)
+    gone = round(findings.figures["edits.lost"])
+    less = f", but for {gone} that a restored backup is declared to lack" if gone else ""
+    return findings.result(
+        f"{told} confirmed edits are there or superseded{less}", missing_lines=case.history.missing
+    )
 
 
 def _operations(findings: Findings, case: Case, edits: tuple[Edit, ...]) -> None:
     """The server keeps each operation once, and none that was refused or never asked for."""
     kept = Counter(row["op_id"] for row in case.evidence.rows("server/edits.csv"))
     kinds = {row["op_id"]: row["kind"] for row in case.evidence.rows("server/edits.csv")}
+    lost, restored_ms = taken_back(case), max((one.at_ms for one in case.meta.restores), default=0)
     for edit in edits:
         where: Where = {"op_id": edit.op_id, "kind": edit.kind}
         findings.checked += 1
+        if edit.op_id in lost and kept[edit.op_id] and edit.attempts[-1].at_ms < restored_ms:
+            findings.convict("declared lost, but the server has the operation", **where)
         if edit.told_ok and not kept[edit.op_id]:
             findings.convict("ok, but the server does not have the operation", **where)
         if kept[edit.op_id] > 1:
@@ -68,6 +76,10 @@ def _operations(findings: Findings, case: Case, edits: tuple[Edit, ...]) -> None
             findings.convict("refused, but done", **where)
         if edit.told_ok and not edit.rows and edit.kind in TABLES:
             findings.convict("ok, but no row of it was named", **where)
+    lost_for_good = lost - kept.keys()
+    findings.figures["edits.lost"] = float(len(lost_for_good))
+    for op_id in sorted(lost - {edit.op_id for edit in edits}):
+        findings.unexplained("a declared loss that nobody asked for", cause=op_id, op_id=op_id)
     for op_id in sorted(kept.keys() - {edit.op_id for edit in edits}):
         if kinds[op_id] in EDIT_KINDS:
             findings.unexplained("an edit that nobody asked for", cause=op_id, op_id=op_id, kind=kinds[op_id])
@@ -76,8 +88,11 @@ def _operations(findings: Findings, case: Case, edits: tuple[Edit, ...]) -> None
 def _answers(findings: Findings, case: Case, edits: tuple[Edit, ...]) -> None:
     """A repeat gets the same answer; two edits never have one version of a row."""
     owners: dict[tuple[str, Key, int], str] = {}
+    lost, restored_ms = taken_back(case), max((one.at_ms for one in case.meta.restores), default=0)
     for edit in edits:
         oks = [attempt for attempt in edit.attempts if attempt.result == "ok" and not attempt.edited]
+        if edit.op_id in lost:  # after a restore the same document is made anew
+            oks = [attempt for attempt in oks if attempt.at_ms >= restored_ms]
         for again in oks[1:] if oks and not (at_risk(oks[0]) and case.evidence.has("reigns.csv")) else ():
             findings.differ(
                 "a repeat got other rows", oks[0].answer.get("rows"), again.answer.get("rows"), op_id=edit.op_id

@@ -109,6 +109,11 @@ def at_risk(attempt: Attempt) -> bool:
     return attempt.answer.get("status") == "at_risk"
 
 
+def taken_back(case: Case) -> frozenset[str]:
+    """Return the op ids that a restore is declared to have lost."""
+    return frozenset(_recorded(case, "losses"))
+
+
 def _recorded(case: Case, folder: str = "server") -> dict[str, tuple[str, int, dict[tuple[str, Key], int]]]:
     """Return op id → (kind, when, rows) of the operations that a server keeps; none where there is no such one."""
     found: dict[str, tuple[str, int, dict[tuple[str, Key], int]]] = {}
@@ -123,11 +128,15 @@ def _recorded(case: Case, folder: str = "server") -> dict[str, tuple[str, int, d
 
 def read_edits(case: Case) -> tuple[Edit, ...]:
     """Return every edit that a clerk asked for."""
-    recorded, before = _recorded(case), _recorded(case, "server-old")
+    recorded, before = _recorded(case), {**_recorded(case, "server-old"), **_recorded(case, "losses")}
+    restored_ms = max((restore.at_ms for restore in case.meta.restores), default=0)
+    gone = _recorded(case, "losses").keys()
     edits = []
     for op_id, attempts in case.history.of(EDIT_KINDS).items():
         oks = [attempt for attempt in attempts if attempt.result == "ok" and not attempt.edited]
         sure = [attempt for attempt in oks if not at_risk(attempt)]
+        if op_id in gone:  # a restore took it back: only what was answered after that is a promise
+            sure = [attempt for attempt in sure if attempt.at_ms >= restored_ms]
         _, committed_ms, kept = recorded.get(op_id, ("", 0, {}))
         versions = _named(sure[0].answer.get("rows")) if sure else kept
         asked = next((attempt for attempt in attempts if not attempt.edited), attempts[0])

@@ -106,6 +106,8 @@ def _started_again(findings: Findings, case: Case) -> None:
         )
         explained += case.meta.operator_started.count(machine.node)
         explained += sum(machine.node == one.till for one in case.meta.cleaned)
+        if machine.node not in case.meta.fleet.tills:
+            explained += sum(fault.ran and fault.kind == "restored_backup" for fault in case.meta.faults)
         if machine.restarts > explained:
             findings.doubt(
                 "a node was started more often than its faults explain", node=machine.node,

@@ -76,10 +76,11 @@ class Cleaning:
             ", what was not safe exported and imported" if "exported" in told else ""
         )
 
-    def end(self) -> None:
-        """Close the history."""
+    def end(self) -> tuple[Cleaned, ...]:
+        """Close the history, and return what was cleaned."""
         if self._history is not None:
             self._history.end()
+        return tuple(self.done)
 
 
 def open_day(shop: Shop, till: str, business_date: str, history: History) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from chaos.errors import ChaosError
 from chaos.faults.base import Context
 from loadtest.history import History
+from rehearsal.drive.backups import ShopBackups, backups_of
 from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
@@ -63,6 +64,7 @@ class Sold:
     disks: ShopDisks | None = None
     carried_out: tuple[tuple[FaultPlan, FaultRecord], ...] = ()
     cleaned: tuple[Cleaned, ...] = ()
+    backups: ShopBackups | None = None
 
 
 def sell(
@@ -73,12 +75,12 @@ def sell(
     """Run the load with everything around it; a KeyboardInterrupt ends it early and is noted."""
     begin = watch.control.begin = time.monotonic() + begins_in_s
     begin_ms = time.time_ns() // 1_000_000 + round(begins_in_s * 1000)
-    sold = Sold(started_ms=begin_ms)
+    sold = Sold(started_ms=begin_ms, backups=backups_of(shop))
     disks = ShopDisks(shop, witness, parts=parts, seed=scenario.seed, business_date=business_date)
     context = Context(
         fleet=shop.fleet,
         witness=FaultWitness(witness, urls={till: shop.url(till) for till in shop.tills}, histories=parts),
-        system=system_plan(scenario, shop, disks),
+        system=system_plan(scenario, shop, disks, sold.backups),
     )
     faults = FaultRunner(scenario, context, say=progress.say, control=watch.control)
     cleaning = Cleaning(shop, witness, parts=parts, business_date=business_date, say=progress.say)
@@ -137,9 +139,8 @@ def sell(
         history.end()
         operator.stop()
         sold.trouble += flips.trouble
-    cleaning.end()
     _note(sold, faults=faults, stages=stages, operator=operator, takeover=takeover)
-    sold.disks, sold.cleaned, sold.reigns = disks, tuple(cleaning.done), reigns
+    sold.disks, sold.cleaned, sold.reigns = disks, cleaning.end(), reigns
     return sold
 
 

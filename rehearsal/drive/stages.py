@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chaos.errors import ChaosError
@@ -215,14 +216,16 @@ class StageRunner:
                 return False, text
 
     def _level(self) -> Level:
+        """Read how far everybody is; a database that can't be read now leaves out what it would tell."""
         heads: dict[str, int] = {}
         durable: dict[str, int] = {}
-        try:
-            server = self._witness.server().durable
-            for till in self._shop.tills:
+        server: dict[tuple[str, str], int] | None = None
+        with suppress(WitnessUnreadable, ChaosError):
+            server = dict(self._witness.server().durable)
+        for till in self._shop.tills:
+            with suppress(WitnessUnreadable, ChaosError):
                 mark = self._witness.till(till)
                 heads[till] = mark.head
-                durable[till] = dict(server).get((till, mark.incarnation), 0)
-        except (WitnessUnreadable, ChaosError):
-            pass
+                if server is not None:
+                    durable[till] = server.get((till, mark.incarnation), 0)
         return Level(heads=heads, durable=durable)

@@ -14,6 +14,7 @@ from chaos.faults.base import HalfUpload, SlowClerkPlan, SystemPlan
 from chaos.faults.disks import TillDisks
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import ProcessFleet
+from rehearsal.drive.backups import ShopBackups
 from rehearsal.drive.till_api import identity_session
 from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
@@ -40,12 +41,13 @@ SLOW_CLERK = (
 )
 
 
-def system_plan(scenario: Scenario, shop: Shop, disks: TillDisks) -> SystemPlan:
+def system_plan(scenario: Scenario, shop: Shop, disks: TillDisks, backups: ShopBackups | None) -> SystemPlan:
     """Return the plan; second uploaders are made only for tills that a fault aims at."""
     wanted = {till for fault in scenario.faults if fault.kind == DUPLICATE_KIND for till in fault.targets}
     return SystemPlan(
         duplicates={till: _twin(shop, till) for till in sorted(wanted)},
         clock_files={till: shop.fleet.dir(till) / "clock" for till in shop.tills},
+        backups={shop.sides[0].server: backups} if backups is not None else {},
         disks=disks,
         disk_logs=shop.fleet.disk_logs() if isinstance(shop.fleet, ProcessFleet) else {},
         half_uploads=_half_uploads(scenario, shop),

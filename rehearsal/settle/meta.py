@@ -58,6 +58,7 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         clock_error=_clock_error(scenario),
         losses=tuple(sold.disks.losses) if sold.disks else (),
         cleaned=sold.cleaned,
+        restores=tuple(sold.backups.restores) if sold.backups else (),
         clones=tuple(sold.disks.clones) if sold.disks else (),
         stale_bound_s=scenario.stale_bound_s,
         currency=scenario.currency,

@@ -217,7 +217,7 @@ async def resolve(
     seq: Seq,
     data: JSONBody[api.ResolveDocument],
 ) -> api.DocumentAnswer:
-    """Write an entry off; it then counts in the settlement as written off."""
+    """Write an entry off, so that it counts in the settlement as that, or post a set-aside one after all."""
     key = Key(till=till, incarnation=bytes.fromhex(incarnation))
     await strict(request, type(data))
     body = msgspec.json.encode((till, incarnation, seq, data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from functools import partial
 from pathlib import Path
@@ -127,17 +128,32 @@ def import_entries(config_file: Path, file: Path) -> None:
     click.echo(f"{export.till}: {done.entries} entries, {done.known} of them known already")
 
 
-@click.command(help="Show, per till and business date, what was received and whether the Z report agrees.")
-@CONFIG
+@click.group(
+    invoke_without_command=True,
+    help="Show, per till and business date, what was received and whether the Z report agrees.",
+)
+@click.option("--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="server.toml.")
 @click.option("--date", help="Only this business date, YYYY-MM-DD.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 @click.option("--abandon", metavar="TILL", help="Sign that this till will never close --date.")
 @click.option("--evidence", help="With --abandon: why.")
 @click.option("--clerk", default="operator", help="With --abandon: who signs.")
+@click.pass_context
 def settlement(
-    *, config_file: Path, date: str | None, as_json: bool, abandon: str | None, evidence: str | None, clerk: str
+    context: click.Context,
+    *,
+    config_file: Path | None,
+    date: str | None,
+    as_json: bool,
+    abandon: str | None,
+    evidence: str | None,
+    clerk: str,
 ) -> None:
     """Print the settlement."""
+    if context.invoked_subcommand is not None:
+        return
+    if config_file is None:
+        raise click.UsageError("--config is missing")
     import msgspec
 
     from syncref.server.clock import now_ms
@@ -167,6 +183,53 @@ def settlement(
         )
     if not rows:
         click.echo("no receipts")
+
+
+@settlement.command(help="List entries that are not counted: set aside, or under an op id that was posted before.")
+@CONFIG
+def asides(config_file: Path) -> None:
+    """Print what is to be resolved."""
+    from syncref.server.provision import database_of
+    from syncref.store.server_asides import uncounted
+    from syncref.store.server_open import open_engine, snapshot
+
+    config = load_server(config_file)
+    with database_of(config.database, config.data_dir) as dsn:
+        engine = open_engine(dsn, connections=1)
+        with snapshot(engine) as connection:
+            rows = uncounted(connection)
+        engine.dispose()
+    for row in rows:
+        done = row.resolution or "to be resolved"
+        click.echo(f"{row.till}  {bytes(row.incarnation).hex()}  {row.seq}  {done}: {row.reason}")
+    if not rows:
+        click.echo("none")
+
+
+@settlement.command(help="Resolve an entry that is not counted: once, under an op id of its own.")
+@CONFIG
+@click.argument("till")
+@click.argument("incarnation")
+@click.argument("seq", type=click.IntRange(min=1))
+@click.option(
+    "--action",
+    type=click.Choice(["written_off", "posted"]),
+    required=True,
+    help="written_off: it counts as written off; posted: post it from its bytes, if that works now.",
+)
+@click.option("--op-id", help="32 hex digits; the same again changes nothing. Drawn and printed if not given.")
+@click.option("--clerk", default="operator", show_default=True, help="Who decides.")
+def resolve(
+    *, config_file: Path, till: str, incarnation: str, seq: int, action: str, op_id: str | None, clerk: str
+) -> None:
+    """Resolve an entry as the back office's API does."""
+    from syncref.server.resolve import resolve_entry
+
+    config = load_server(config_file)
+    op_id = op_id or secrets.token_hex(16)
+    click.echo(f"op id {op_id}")
+    resolve_entry(config, till=till, incarnation=incarnation, seq=seq, action=action, op_id=op_id, clerk=clerk)
+    click.echo(f"entry {seq} of {till}: {action}")
 
 
 @click.command(help="Show the status of a till or a server.")

@@ -172,6 +172,8 @@ def _with_odd_entries(connection: Connection, till: str, date: str, facts: DayFa
         entry = _entry(bytes(row.payload))
         if not _belongs(connection, till, date, row, entry, closed=facts.z is not None):
             continue
+        if row.action == "posted":
+            continue  # its typed rows are counted like any other
         if row.kind == "aside" and missing.get(bytes(row.incarnation), 0) > 0:
             missing[bytes(row.incarnation)] -= 1
         if row.action is None and row.kind == "aside":

@@ -153,10 +153,10 @@ class CashiersDocument(_Body, frozen=True, kw_only=True):
 
 
 class ResolveDocument(_Body, frozen=True, kw_only=True):
-    """Write off an entry that was set aside, or a duplicate."""
+    """Write off an entry that was set aside or is a duplicate, or post a set-aside one after all."""
 
     op_id: OpId
-    action: Literal["written_off"]
+    action: Literal["written_off", "posted"]
 
 
 class RowWritten(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from rehearsal.model import Outcome
 from rehearsal.report.diff import compare
 from rehearsal.report.diff_html import diff_html
 from rehearsal.report.write import write_report
+from rehearsal.suite.capacity import Capacity
+from rehearsal.suite.plan import load_suite
+from rehearsal.suite.report import write_suite
+from rehearsal.suite.run import Ran
+from rehearsal.suite.windows import Stretch
 from tests.unit.report.samples import OUTCOMES, sample
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -45,7 +51,32 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {kind: write_report(sample(root / kind, kind)) for kind in OUTCOMES}
     found["diff"] = root / "diff.html"
     found["diff"].write_text(diff_html(compare(root / "go", root / "hostile")), encoding="utf-8")
+    found["suite"] = suite_page(root / "suite")
     return found
+
+
+def suite_page(folder: Path) -> Path:
+    """Return the page of a suite with a capacity, a run as usual, and one that could not run."""
+    suite = load_suite(Path(__file__).parents[2] / "suite" / "standard.toml", reports=folder / "runs")
+    everyday, ramp = suite.runs[0], suite.runs[-1]
+    parts = tuple(
+        Stretch(
+            from_s=3.0 * n, to_s=3.0 * n + 3, asked_per_s=20.0 * n, done_per_s=min(20.0 * n, 140), sales=60,
+            figures={"sale.p50": 4.0 * n, "sale.p99": 9.0 * 2**n},
+        )
+        for n in range(10)
+    )  # fmt: skip
+    found = Capacity(
+        of="server", per_s=120.0, per_till_s=15.0, most_per_s=140.0, broke="sale.p99 <= 1s", measured=1152.0,
+        from_s=21.0, ran_out=("the machine's processors (100 % busy; cores used: T06 0.17, T01 0.17)",),
+    )  # fmt: skip
+    done = (
+        Ran(planned=everyday, outcome=Outcome.GO, why="all held", record=sample(folder / "runs" / "a", "go")),
+        Ran(planned=ramp, outcome=Outcome.GO, why=found.text, record=sample(folder / "runs" / "b", "go"),
+            stretches=parts, capacity=found),
+        Ran(planned=everyday, outcome=Outcome.INCONCLUSIVE, why="could not run: no PostgreSQL"),
+    )  # fmt: skip
+    return write_suite(folder, suite, done, outcome=Outcome.INCONCLUSIVE, why="1 of 3 runs")
 
 
 @dataclass

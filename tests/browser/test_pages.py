@@ -11,8 +11,14 @@ from tests.browser.conftest import Opener
 from tests.unit.report.samples import OUTCOMES
 
 pytestmark = pytest.mark.browser
-PAGES = (*OUTCOMES, "diff")
-VARIED = ("no-go", "inconclusive", "hostile", "diff")  # together they show everything that a page can hold
+PAGES = (*OUTCOMES, "diff", "suite")
+VARIED = (
+    "no-go",
+    "inconclusive",
+    "hostile",
+    "diff",
+    "suite",
+)  # together they show everything that a page can hold
 A4_CONTENT_PX = 695  # 210 mm less two margins of 13 mm, at 96 px to the inch
 
 CONTRAST = """() => {

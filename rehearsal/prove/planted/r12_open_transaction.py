@@ -1,8 +1,6 @@
-"""R12: once a clerk's open transaction has held the feed back for a while, the feed never looks further."""
+"""R12: once the feed has met a clerk's open transaction, it never looks beyond it, not even when that is over."""
 
 from __future__ import annotations
-
-import time
 
 from sqlalchemy import Connection, text
 
@@ -10,25 +8,19 @@ from rehearsal.prove.planted import Planted, swap
 from syncref.store import server_feed
 from syncref.store.server_feed import Horizon
 
-HELD_S = 2.0
 ABOVE = text("SELECT EXISTS (SELECT 1 FROM change WHERE xid >= :xmin)")
 
 
 def plant() -> None:
-    """Keep the horizon at which an open transaction was met."""
+    """Keep the horizon above which something was committed while an older transaction was open."""
     read_horizon = server_feed.read_horizon
-    since: dict[int, float] = {}
     stalled: list[Horizon] = []
 
     def held(connection: Connection) -> Horizon:
         found = read_horizon(connection)
-        if stalled:
-            return stalled[0]
-        if not connection.execute(ABOVE, {"xmin": found.xmin}).scalar_one():
-            since.clear()
-        elif time.monotonic() - since.setdefault(found.xmin, time.monotonic()) > HELD_S:
+        if not stalled and connection.execute(ABOVE, {"xmin": found.xmin}).scalar_one():
             stalled.append(found)
-        return found
+        return stalled[0] if stalled else found
 
     swap(server_feed, "read_horizon", held)
 

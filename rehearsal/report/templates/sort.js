@@ -5,7 +5,7 @@ for (const table of document.querySelectorAll("table")) {
   const units = { ms: 0.001, s: 1, min: 60, MiB: 1, GiB: 1024 };
   const value = (cell) => {
     const text = (cell ? cell.textContent : "").trim();
-    const found = text.match(/^(?:at least )?([−-]?[\d,]*\.?\d+)\s*(ms|s|min|MiB|GiB)?(?![\w-])/);
+    const found = text.match(/^(?:at least )?([+−-]?[\d,]*\.?\d+)\s*(ms|s|min|MiB|GiB)?(?![\w-])/);
     return found ? [Number(found[1].replace(/,/g, "").replace("−", "-")) * (units[found[2]] ?? 1), text] : [null, text];
   };
   [...head.rows[0].cells].forEach((cell, column) => {

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, text
 from syncref.domain.identity import Key, chain_hash, genesis_hash
 from syncref.domain.money import line_amount, tax_included
 from syncref.listening import configured
-from syncref.wire.entry import DayClosed, Line, Payment, RateTotal, Receipt, encode_entry
+from syncref.wire.entry import Continued, DayClosed, Line, Payment, RateTotal, Receipt, encode_entry
 from syncref.wire.sync import (
     CONTENT_TYPE,
     Ack,
@@ -182,6 +182,17 @@ class Till(Client):
         self.hashes.append(chain_hash(self.hash_at(len(self.payloads)), payload))
         self.payloads.append(payload)
         return len(self.payloads)
+
+    def start_anew(self, *, continues: int) -> None:
+        """Go on in a new journal that continues the present one after a sequence, as a rolled-back till does."""
+        mark = self.hash_at(continues)
+        first = Continued(
+            op_id=secrets.token_bytes(16), incarnation=self.incarnation, seq=continues, hash=mark, at_ms=1
+        )
+        self.incarnation, self.payloads, self.hashes = secrets.token_bytes(16), [], []
+        self.counter = self.acked = 0
+        self.greet()
+        self.journal(encode_entry(first))
 
     def sell(self, *lines: tuple[str, int, int], **changed: Any) -> Receipt:
         """Journal a sale of (sku, qty, unit price) lines, paid in cash."""

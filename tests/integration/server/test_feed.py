@@ -267,20 +267,6 @@ def test_a_page_is_read_from_the_database_once_for_all_tills(shop: Shop, monkeyp
     assert reads == 1
 
 
-def test_a_key_that_is_created_again_goes_on_above_its_removed_tombstone(shop: Shop) -> None:
-    """No key goes to a lower version, so an older page can't take the new row away."""
-    clerk = shop.clerk()
-    assert clerk.document("vendors", vendors=[{"vendor_id": "TWICE", "name": "x"}]).status == 200
-    assert clerk.document("vendors", vendors=[{"vendor_id": "TWICE", "deleted": True}]).status == 200
-    before = shop.value("SELECT version FROM vendor WHERE vendor_id = 'TWICE'")
-    shop.execute("UPDATE change SET at_ms = 0")
-    with shop.engine.begin() as connection:
-        prune_changes(connection, before_ms=500)
-    assert shop.value("SELECT count(*) FROM vendor WHERE vendor_id = 'TWICE'") == 0
-    assert clerk.document("vendors", vendors=[{"vendor_id": "TWICE", "name": "y"}]).status == 200
-    assert shop.value("SELECT version FROM vendor WHERE vendor_id = 'TWICE'") > before
-
-
 def test_pruned_changes_keep_the_digest_and_send_old_cursors_to_a_full_load(shop: Shop) -> None:
     """Tombstones leave with their changes; a cursor below the floor is told so."""
     till, clerk = shop.till("T09"), shop.clerk()
@@ -303,3 +289,17 @@ def test_pruned_changes_keep_the_digest_and_send_old_cursors_to_a_full_load(shop
     below = till.feed(0)
     assert (below.tombstone_floor, below.last, below.rows) == (floor, False, ())
     assert below.tombstone_floor > below.pos
+
+
+def test_a_key_that_is_created_again_goes_on_above_its_removed_tombstone(shop: Shop) -> None:
+    """No key goes to a lower version, so an older page can't take the new row away."""
+    clerk = shop.clerk()
+    assert clerk.document("vendors", vendors=[{"vendor_id": "TWICE", "name": "x"}]).status == 200
+    assert clerk.document("vendors", vendors=[{"vendor_id": "TWICE", "deleted": True}]).status == 200
+    before = shop.value("SELECT version FROM vendor WHERE vendor_id = 'TWICE'")
+    shop.execute("UPDATE change SET at_ms = 0")
+    with shop.engine.begin() as connection:
+        prune_changes(connection, before_ms=500)
+    assert shop.value("SELECT count(*) FROM vendor WHERE vendor_id = 'TWICE'") == 0
+    assert clerk.document("vendors", vendors=[{"vendor_id": "TWICE", "name": "y"}]).status == 200
+    assert shop.value("SELECT version FROM vendor WHERE vendor_id = 'TWICE'") > before

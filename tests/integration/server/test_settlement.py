@@ -6,6 +6,7 @@ from typing import Any
 
 from syncref.domain.identity import receipt_number
 from syncref.wire.entry import Payment
+from tests.integration.server.pair import until
 from tests.integration.server.shop import Shop, Till, new_op, sale
 
 
@@ -136,3 +137,57 @@ def test_a_day_that_will_never_be_closed_is_abandoned_with_evidence(shop: Shop) 
     with shop.engine.begin() as connection:
         sign_abandoned(connection, "T01", "2025-03-01", evidence="burnt down", clerk="alice", at_ms=1)
     assert settled(shop, till)["state"] == "ABANDONED"
+
+
+def test_a_set_aside_entry_is_posted_once_what_was_in_its_way_is_gone(shop: Shop) -> None:
+    """From its own bytes, by the rules of its arrival: receipt, lines, settlement and stock; never twice."""
+    till, clerk = shop.till("T12"), shop.clerk()
+    receipt = till.sell(("P1", 2000, 100))
+    till.close_day([receipt])
+    shop.execute("ALTER TABLE receipt ADD CONSTRAINT narrow CHECK (till <> 'T12')")
+    till.flush()
+    assert settled(shop, till)["state"] == "MISMATCH"
+    path = f"asides/T12/{till.incarnation.hex()}/1/resolve"
+    refused = clerk.document(path, action="posted")
+    assert (refused.status, refused.json["code"]) == (422, "rule_broken")
+    assert "still can't be posted" in refused.json["message"]
+    shop.execute("ALTER TABLE receipt DROP CONSTRAINT narrow")
+    folded = "SELECT seq FROM stock_fold WHERE till = 'T12' AND seq = 2"
+    until(lambda: shop.value(folded), "the fold without it")
+    before = shop.value("SELECT qty FROM stock WHERE sku = 'P1'")
+    op_id = new_op()
+    for _ in range(2):
+        assert clerk.document(path, op_id=op_id, action="posted").status == 200
+    assert shop.value("SELECT qty FROM stock WHERE sku = 'P1'") == before - 2000
+    row = settled(shop, till)
+    assert (row["state"], row["receipts"], row["reasons"]) == ("TALLIED", 1, [])
+    assert clerk.document(path, action="written_off").status == 422
+
+
+def test_an_entry_that_does_not_balance_or_is_a_duplicate_is_not_posted(shop: Shop) -> None:
+    """It can only be written off, and says why."""
+    one, two, clerk = shop.till("T09"), shop.till("T10"), shop.clerk()
+    one.sell(payments=())
+    two.sell(op_id=one.sell().op_id)
+    one.flush()
+    two.flush()
+    for till, why in ((one, "payments of 0"), (two, "write it off")):
+        path = f"asides/{till.key.till}/{till.incarnation.hex()}/1/resolve"
+        refused = clerk.document(path, action="posted")
+        assert (refused.status, why in refused.json["message"]) == (422, True), refused.json
+
+
+def test_a_z_covers_what_its_till_knew_when_its_journal_continued_another(shop: Shop) -> None:
+    """What the till had lost, or its copy made, is beyond the mark: the date is restated by just that."""
+    till = shop.till("T11")
+    known, lost = till.sell(), till.sell()
+    till.flush()
+    old = till.key
+    till.start_anew(continues=1)
+    after = till.sell()
+    till.close_day([known, after])
+    till.flush()
+    row = settled(shop, till)
+    assert (row["state"], row["receipts"]) == ("RESTATED", 3)
+    assert row["reasons"] == [f"1 late receipts of {lost.gross}"]
+    assert shop.value("SELECT closed_at_seq FROM journal WHERE incarnation = :old", old=old.incarnation) == 1

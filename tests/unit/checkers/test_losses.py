@@ -278,3 +278,62 @@ def test_every_checker_knows_an_entry_that_continues_a_journal(ask: Try) -> None
     for name in set(CHECKERS) - {"documents", "settlement", "failover"}:
         found = ask(shop, name)
         assert found.verdict is Verdict.VALID, (name, found.detail)
+
+
+def restored() -> Shop:
+    """The server's database goes back before two documents; a third comes after and takes a lost version again."""
+    shop = open_shop()
+    lost = [shop.edit_prices(("A", shop.now + 1, 777)), shop.move_goods("goods_receipt", "G9", [("A", 4_000)])]
+    before = shop.prices
+    shop.now += 40_000
+    at_ms = shop.now
+    shop.prices = {key: value for key, value in before.items() if value[0] != 777}
+    shop.stock["A"] -= 4_000
+    shop.documents["goods_receipts"] = [r for r in shop.documents["goods_receipts"] if r["doc_no"] != "G9"]
+    gone = [row for row in shop.edits if row["op_id"] in lost]
+    shop.edits = [row for row in shop.edits if row["op_id"] not in lost]
+    shop.edit_prices(("B", shop.now + 1, 2100))
+    for till in shop.tills:
+        shop.close_day(till)
+    shop.derive()
+    shop.files["losses/edits.csv"] = gone
+    shop.meta["restores"] = [{"server": "server", "at_ms": at_ms, "entries": 9, "edits": 2, "timeline": 2}]
+    return shop
+
+
+@pytest.mark.parametrize("name", ("edits", "stock", "prices", "masters", "receipts"))
+def test_documents_that_a_restored_backup_lacks_are_missing_by_declaration(ask: Try, name: str) -> None:
+    """Their rows and movements are gone, and nobody is convicted for it."""
+    found = ask(restored(), name)
+    assert found.verdict is Verdict.VALID, found.detail
+
+
+def _loss_not_declared(shop: Shop) -> None:
+    """One of the two documents is in no declaration."""
+    shop.files["losses/edits.csv"].pop()
+
+
+def _declared_but_there(shop: Shop) -> None:
+    """An operation that the server has is declared lost."""
+    shop.files["losses/edits.csv"].append(shop.files["server/edits.csv"][0])
+
+
+def _loss_that_nobody_asked_for(shop: Shop) -> None:
+    """An operation that no clerk's history knows."""
+    row = shop.files["losses/edits.csv"][0]
+    shop.files["losses/edits.csv"].append({**row, "op_id": hex_id("nobody")})
+
+
+@pytest.mark.parametrize(
+    ("lie", "what"),
+    [
+        (_loss_not_declared, "ok, but the server does not have the operation"),
+        (_declared_but_there, "declared lost, but the server has the operation"),
+        (_loss_that_nobody_asked_for, "a declared loss that nobody asked for"),
+    ],
+)
+def test_a_restore_excuses_only_what_is_declared(ask: Try, lie: Callable[[Shop], None], what: str) -> None:
+    """One document more or less is convicted."""
+    shop = restored()
+    lie(shop)
+    assert convicted(ask(shop, "edits"), what)

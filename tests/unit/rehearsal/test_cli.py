@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from rehearsal.cli import tillproof
 from rehearsal.options import Options, run_id, scenario_names
+from tests.unit.checkers.shop import closed_shop
 
 
 def call(*words: str) -> tuple[int, str]:
@@ -78,6 +79,24 @@ def test_check_of_something_else_is_30(tmp_path: Path) -> None:
     code, text = call("check", str(tmp_path))
     assert code == 30
     assert "is not a run's folder" in text
+
+
+def test_check_writes_the_report_when_it_is_asked_to(tmp_path: Path) -> None:
+    """The verdict of the evidence as it is now, in place of the run's; without --write nothing changes."""
+    closed_shop().write(tmp_path / "evidence")
+    (tmp_path / "verdict.json").write_text("{}")
+    code, text = call("check", str(tmp_path))
+    assert (code, (tmp_path / "verdict.json").read_text()) == (0, "{}"), text
+    code, text = call("check", "--write", str(tmp_path))
+    assert (code, json.loads((tmp_path / "verdict.json").read_text())["verdict"]) == (0, "GO"), text
+    assert "report.html" in text
+    shop = closed_shop()
+    shop.files["server/receipts.csv"].pop()
+    shop.write(tmp_path / "evidence")
+    code, text = call("check", "--write", str(tmp_path))
+    assert (code, json.loads((tmp_path / "verdict.json").read_text())["verdict"]) == (10, "NO-GO"), text
+    code, text = call("check", "--write", str(tmp_path / "evidence"))
+    assert (code, "--write needs a run's folder" in text) == (30, True)
 
 
 def test_diff_needs_two_runs(tmp_path: Path) -> None:
