@@ -25,6 +25,10 @@ class Dumb:
         """No witness."""
         raise WitnessUnreadable("nobody answers")
 
+    def till(self, name: str) -> Any:
+        """No witness either."""
+        raise WitnessUnreadable(f"{name} does not answer")
+
     def begin(self) -> int:
         """No term."""
         return 0
