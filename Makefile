@@ -6,12 +6,13 @@ SCENARIO ?= go-live
 FLEET ?= process
 ARGS ?=
 
-.PHONY: rehearse test check lint types unit bench clean help
+.PHONY: rehearse test check lint types unit bench mutants clean help
 
 help:
 	@echo "make rehearse   run the go-live rehearsal (SCENARIO=..., FLEET=docker, ARGS=...)"
 	@echo "make test       lint, types and all tests"
 	@echo "make bench      benchmarks, written to reports/bench/benchmark.json"
+	@echo "make mutants    mutate the protocol cores and count what tests and schedules kill (ARGS=--sample 400)"
 	@echo "make clean      remove .venv and caches"
 
 rehearse: $(VENV)/.ready
@@ -46,6 +47,9 @@ $(VENV)/.ready: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 $(VENV)/.ready-dev: requirements/dev.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
+
+mutants: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info

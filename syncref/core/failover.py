@@ -267,12 +267,18 @@ def _peer_asked(state: FailoverState, event: PeerAsked) -> FailoverStep:
 
 
 def _operator_confirmed(state: FailoverState, event: OperatorConfirmed) -> FailoverStep:
-    """The operator's word starts a server without peers' help, and ends a fence under a new term."""
+    """The operator's word starts a server without peers' help, and ends a fence under a new term.
+
+    It also opens a new term on a live server that tills are past: the one they met is lost, by a restore say.
+    """
     surpassed = state.highest_seen > state.term.n
     if state.role is Role.STARTING and not surpassed:
         return _confirmed(state)
     if state.role in (Role.STARTING, Role.FENCED):
         return _open_term(state, event.fresh_id)
+    if state.role is Role.LIVE and surpassed:
+        opened = _open_term(state, event.fresh_id)
+        return Step(opened.state, (CloseWrites(), *opened.effects))
     return Step(state, ())
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.bench.till_parts import ROOT, stub_server
+from rehearsal.prove.field.till_lab import ROOT, stub_server
 
 PRODUCTS = 100_000
 

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench.till_parts import (
+from rehearsal.prove.field.stub_server import PIN
+from rehearsal.prove.field.till_lab import (
     ask,
     await_true,
     new_till,
@@ -19,7 +20,6 @@ from tests.bench.till_parts import (
     till_process,
     write_backlog,
 )
-from tests.bench.till_stub import PIN
 
 PRODUCTS = 100_000
 _LOOK_S = 0.02

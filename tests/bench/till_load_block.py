@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rehearsal.prove.field.stub_server import catalogue
+from rehearsal.prove.field.till_lab import new_till
 from syncref.config import ClockConfig, SyncConfig, TillConfig, TillSettings
 from syncref.domain.masters import MASTERS
 from syncref.store.till_state import read_state
 from syncref.till.process import Till, tune
-from tests.bench.till_parts import new_till
-from tests.bench.till_stub import catalogue
 
 ROUNDS = 3
 

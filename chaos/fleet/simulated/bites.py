@@ -41,6 +41,7 @@ KINDS: dict[str, str] = {
     "uploader": "batches of a second uploader",
     "tombstones": "tombstones forgotten",
     "manual": "masters synced by hand beside the schedule",
+    "open": "days opened",
     "sale": "sales that were told",
     "refund": "refunds that were told",
     "void": "voids that were told",

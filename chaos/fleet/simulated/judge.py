@@ -153,11 +153,7 @@ def settlement(world: World, store: ServerStore, find: Find) -> None:
             place = (world.tills[asked.node].name, posted.row.receipt.business_date)
             expected.setdefault(place, []).append(posted.row.receipt)
     lossy = {world.tills[index].name for index in world.losers}
-    dates = {
-        (world.tills[asked.node].name, str(asked.operation.request))
-        for asked in world.history.operations.values()
-        if asked.operation.kind == "close" and asked.state == "ok"
-    }
+    dates = _closed_dates(world, store, find)
     for op in sorted(aside - world.poison):
         find("settlement", f"{op.hex()} is set aside and nothing is wrong with it")
     for node in world.tills:
@@ -172,6 +168,20 @@ def settlement(world: World, store: ServerStore, find: Find) -> None:
         wanted = sums(expected.get((till, date), []))
         if (held.receipts, held.gross, held.tax) != (wanted.receipts, wanted.gross, wanted.tax):
             find("settlement", f"{till} {date}: server has {held.gross}, sold were {wanted.gross}")
+
+
+def _closed_dates(world: World, store: ServerStore, find: Find) -> set[tuple[str, str]]:
+    """Return (till, date) of each day whose close was ok; each has a Z on the server."""
+    zs = {z.op_id: (key.till, z.business_date) for key, held in store.journals.items() for _, z in held.zs}
+    dates = set()
+    for op, asked in world.history.operations.items():
+        if asked.operation.kind != "close" or asked.state != "ok":
+            continue
+        if op in zs:
+            dates.add(zs[op])
+        elif op not in world.declared and asked.node not in world.losers:
+            find("settlement", f"{world.tills[asked.node].name} closed a day by {op.hex()} without a Z")
+    return dates
 
 
 def masters(world: World, store: ServerStore, find: Find) -> None:

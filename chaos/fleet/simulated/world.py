@@ -209,8 +209,15 @@ class World:
             self.switch_on(till)
 
     def confirm(self) -> None:
-        """Where no server went live by itself, the operator confirms the one of the highest term."""
-        if self.live() is not None:
+        """Where no server went live by itself, the operator confirms the one of the highest term.
+
+        So he does with a live one that raises the alarm that tills have met a newer term than there is.
+        """
+        live = self.live()
+        if live is not None:
+            if live.failover.highest_seen > live.store.term.n:
+                live.note("is confirmed by the operator: tills are past its term")
+                live.guarded(failover.OperatorConfirmed(fresh_id=self.fresh()))
             return
         waiting = [
             server

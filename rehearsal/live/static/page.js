@@ -281,7 +281,7 @@ function lost(on) {
   show("banner", on);
   if (on) text("banner", live.failures < 4 ? "Connection lost; trying again. What you see is the last known state." :
     "The run's program is gone or can't be reached. What you see is the last known state; its terminal and its folder in reports/ say how it ended.");
-  if (live.state) render(live.state);
+  if (live.state) render(live.state); else text("title", "Not connected");
 }
 
 function connect() {
@@ -375,7 +375,7 @@ async function look() {
 
 function about() {
   const one = start.scenarios.find(s => s.name === $("scenario").value);
-  text("about", one ? `${one.title}. ${one.tills} tills, ${one.faults} faults, ${one.for} of selling.` : "");
+  text("about", one ? `${one.title}. ${one.tills} tills, ${one.faults} ${one.faults === 1 ? "fault" : "faults"}, ${one.for} of selling.` : "");
 }
 
 function startPage() {

@@ -12,7 +12,7 @@ import pytest
 from syncref.certificates import make_authority
 from syncref.server.embedded import EmbeddedPostgres
 from tests.integration.conftest import new_database
-from tests.integration.security.processes import PIN, RealShop, until
+from tests.integration.security.processes import HOST, PIN, RealShop, until
 
 YEARS = {"1970": 0, "2050": 2_524_608_000}
 
@@ -35,12 +35,19 @@ def test_the_authority_is_changed_without_a_stop(real: RealShop) -> None:
     token = real.cashier()
     pids = {node: process.running.pid for node, process in real.processes.items() if process.running}
     old = real.shown("server")
-    make_authority(real.folder / "next")
+    real.command("provision", "ca", "--folder", str(real.folder / "next"))
     believed = real.folder / "believed.pem"
     believed.write_bytes(believed.read_bytes() + (real.folder / "next" / "ca.pem").read_bytes())
     real.sell(token)
     for node in ("server", "till"):
-        real.certify(node, authority="next")
+        files = (
+            "--certificate",
+            str(real.folder / node / "tls.pem"),
+            "--key",
+            str(real.folder / node / "tls.key"),
+        )
+        told = real.command("provision", "certificate", "--ca", str(real.folder / "next"), "--name", HOST, *files)
+        assert f"for {HOST}, valid until" in told
     until(
         lambda: all(real.shown(n) == (real.folder / n / "tls.pem").read_text() for n in pids), "new certificates"
     )

@@ -343,3 +343,42 @@ def test_stale_answers_change_nothing() -> None:
     ):
         assert down.on(event).effects == []
         assert down.state.phase is DownPhase.IDLE
+
+
+def test_an_answer_to_another_request_or_in_another_phase_changes_nothing() -> None:
+    """A chunk that nobody waits for is not stored."""
+    down = Downlink(DownlinkState()).on(Wake())
+    before = down.state
+    chunk = LoadChunk(
+        term=TermWire(cluster="lab", n=TERM.n, id=TERM.id), table="product", start_pos=5, after=None, rows=(ROW,)
+    )
+    down.on(ChunkArrived(request=before.request + 1, chunk=chunk))
+    assert (down.state, down.effects) == (before, [])
+
+
+def test_a_stored_chunk_has_the_rows_that_came() -> None:
+    """And the table they are of."""
+    down = Downlink(DownlinkState()).on(Wake()).chunk("product", None)
+    store = down.only(StoreChunk)
+    assert (store.table, store.rows, store.first) == ("product", (ROW,), True)
+
+
+def test_the_timer_of_a_pause_is_the_one_that_ends_it() -> None:
+    """Else the sync would wait for ever."""
+    down = Downlink().on(Wake())
+    down.on(TransportFailed(request=down.state.request, draw=0.5))
+    assert down.only(SetTimer).timer == down.state.timer
+
+
+def test_an_odd_answer_is_told_with_what_was_asked() -> None:
+    """For whoever looks for the server's fault."""
+    down = Downlink().on(Wake()).page(from_pos=101)
+    assert down.only(Alarm) == Alarm(code="feed_answer_odd", detail="page of 101, asked 100")
+
+
+def test_a_chunk_of_an_older_term_is_told_and_asked_for_elsewhere() -> None:
+    """The same as a page of one."""
+    down = Downlink(DownlinkState(term=NEXT)).on(Wake()).chunk("product", None, term=TERM)
+    assert down.only(Alarm).code == "stale_server"
+    assert down.only(Alarm).detail
+    assert down.state.server_index == 1

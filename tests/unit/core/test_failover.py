@@ -248,3 +248,35 @@ def test_a_till_ahead_of_a_live_server_makes_it_open_a_new_term() -> None:
     assert effects[0] == CloseWrites()
     assert state.role is Role.PROMOTING
     assert play(state, TermPersisted())[0].term.n == 2
+
+
+def test_the_operator_raises_a_live_server_that_tills_are_past() -> None:
+    """The term that they met is lost with a restored database; nobody else could end their refusal."""
+    passed, effects = play(LIVE, TillReported(term_n=3))
+    assert passed.role is Role.LIVE
+    assert any(isinstance(effect, Alarm) and effect.code == "till_met_newer" for effect in effects)
+    raised, effects = play(passed, OperatorConfirmed(fresh_id=b"4" * 16), TermPersisted())
+    assert (effects[0], raised.role, raised.term.n > 3) == (CloseWrites(), Role.LIVE, True)
+
+
+def test_the_operators_word_changes_nothing_on_a_live_server_that_nobody_is_past() -> None:
+    """Asked twice, a server does not change its term."""
+    assert play(LIVE, OperatorConfirmed(fresh_id=b"4" * 16)) == (LIVE, [])
+
+
+def test_a_server_that_starts_fenced_stays_so_by_the_same_term() -> None:
+    """Who fenced it is known after the restart."""
+    fenced, _ = play(STARTING, Started(timeline=1, in_recovery=False, fenced_by=4))
+    assert (fenced.role, fenced.fenced_by) == (Role.FENCED, 4)
+
+
+def test_a_till_of_the_servers_own_term_is_no_reason_for_an_alarm() -> None:
+    """Only one that is past it is."""
+    assert play(LIVE, TillReported(term_n=1))[1] == []
+
+
+def test_a_till_that_was_acked_more_than_the_server_holds_opens_a_new_term_with_an_alarm() -> None:
+    """The alarm says which term it was."""
+    _, effects = play(LIVE, TillAhead(fresh_id=b"5" * 16))
+    (alarm,) = [effect for effect in effects if isinstance(effect, Alarm)]
+    assert alarm == Alarm(code="till_ahead", detail="a till was acked more than term 1 holds")

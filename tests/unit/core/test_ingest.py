@@ -226,3 +226,23 @@ def test_a_closed_journal_says_so() -> None:
     answer = greeted(replace(having(3), closed_at=2), hello())
     assert isinstance(answer, Greeting)
     assert answer.answer.closed
+
+
+def test_a_refused_fork_says_where_it_is() -> None:
+    """The till looks for the common mark from there on."""
+    other = planned(having(3), batch(2, 4, payloads=tuple(encode_entry(e) for e in entries(3, "other"))))
+    assert isinstance(other, Refusal)
+    assert (other.code, other.at_seq, other.message) == ("fork", 2, "other bytes at 2")
+    closed = planned(replace(having(1), closed_at=3), batch(2, 4))
+    assert isinstance(closed, Refusal)
+    assert (closed.code, closed.at_seq, closed.message) == ("fork", 3, "the journal is closed")
+
+
+def test_a_handshake_is_answered_in_the_servers_own_term() -> None:
+    """Cluster, number and id, and a server that is not live says so."""
+    answer = greeted(having(2), hello())
+    assert isinstance(answer, Greeting)
+    assert answer.answer.term == TERM
+    refused = planned(having(1), batch(2, 3), view=replace(VIEW, live=False))
+    assert isinstance(refused, Refusal)
+    assert (refused.code, refused.message) == ("not_live", "this server is not the live one")

@@ -260,3 +260,29 @@ def test_the_same_basket_has_the_same_request_hash_and_another_one_has_not() -> 
     assert journal.request_hash("sale", again) == journal.request_hash("sale", BASKET)
     other = Basket(lines=(LineAsked(sku="milk", qty=1001),), payments=CASH)
     assert journal.request_hash("sale", other) != journal.request_hash("sale", BASKET)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("2026-01-31", True),
+        ("2026-02-28", True),
+        ("2026-02-29", False),
+        ("2024-02-29", True),
+        ("1900-02-29", False),
+        ("2000-02-29", True),
+        ("2026-04-31", False),
+        ("2026-12-31", True),
+        ("2026-13-01", False),
+        ("2026-00-10", False),
+        ("2026-01-00", False),
+        ("2026-01-32", False),
+        ("2026/01-31", False),
+        ("2026-01/31", False),
+        ("20260131", False),
+        ("2026-01-3x", False),
+    ],
+)
+def test_a_business_date_is_a_day_of_the_calendar(text: str, is_one: bool) -> None:
+    """Leap years included; nothing else is taken for a date."""
+    assert journal._is_date(text) is is_one

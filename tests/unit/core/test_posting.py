@@ -185,3 +185,16 @@ def test_poison_is_bisected_at_once_and_the_unknown_only_after_tries() -> None:
     assert remedy(Failure.UNKNOWN, tries=2, entries=1) is Remedy.RETRY_LATER
     assert remedy(Failure.UNKNOWN, tries=3, entries=8) is Remedy.SPLIT
     assert remedy(Failure.UNKNOWN, tries=3, entries=1) is Remedy.SET_ASIDE
+
+
+def test_what_does_not_balance_is_told_by_its_sums() -> None:
+    """Every payment counts, and an op id or a date of another length is no receipt's."""
+    good = receipt(1)
+    two = (Payment(tender="voucher", amount=19), Payment(tender="cash", amount=100))
+    assert unbalanced(msgspec.structs.replace(good, payments=two)) is None
+    assert unbalanced(msgspec.structs.replace(good, payments=two[:1])) == "payments of 19, gross 119"
+    assert unbalanced(msgspec.structs.replace(good, gross=120)) == "lines of 119, gross 120"
+    assert unbalanced(msgspec.structs.replace(good, tax=9)) == "line taxes of 8, tax 9"
+    wrong = "op id or business date of a wrong length"
+    assert unbalanced(msgspec.structs.replace(good, op_id=b"short")) == wrong
+    assert unbalanced(msgspec.structs.replace(good, business_date="2026-1-2")) == wrong

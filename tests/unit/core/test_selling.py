@@ -159,3 +159,24 @@ def test_a_void_takes_a_whole_sale_back_and_only_once() -> None:
         voided(Original(receipt=sale, returns=(receipt(mirror, "void"),)))
     with pytest.raises(RuleBroken):
         voided(Original(receipt=receipt(mirror, "void")))
+
+
+def test_a_void_mirrors_every_line_and_payment() -> None:
+    """Quantities, discounts, taxes and amounts turn; prices and rates stay."""
+    bought = basket(
+        LineAsked(sku="milk", qty=2000, discount=10),
+        LineAsked(sku="ham", qty=500),
+        payments=(PaymentAsked(tender="voucher", amount=100), PaymentAsked(tender="cash", amount=None)),
+    )
+    sale = priced(bought, [MILK, HAM], instant_ms=0)
+    mirror = voided(Original(receipt=receipt(sale)))
+    assert len(mirror.lines) == 2
+    for line, back in zip(sale.lines, mirror.lines, strict=True):
+        assert (back.sku, back.unit_price, back.price_version, back.tax_rate_bp) == (
+            line.sku, line.unit_price, line.price_version, line.tax_rate_bp,
+        )  # fmt: skip
+        assert (back.qty, back.discount, back.tax, back.amount) == (
+            -line.qty, -line.discount, -line.tax, -line.amount,
+        )  # fmt: skip
+    assert [(p.tender, p.amount) for p in mirror.payments] == [(p.tender, -p.amount) for p in sale.payments]
+    assert (mirror.gross, mirror.tax) == (-sale.gross, -sale.tax)

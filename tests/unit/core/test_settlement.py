@@ -85,3 +85,12 @@ def test_sums_add_up_in_every_figure() -> None:
     assert add(TWO, ONE) == add(ONE, TWO) == BOTH
     assert add(TWO, TWO).by_rate == ((700, 600, 80),)
     assert BOTH.receipts == 3
+
+
+def test_a_restated_date_says_why() -> None:
+    """A state without a reason helps nobody."""
+    settled = settle(DayFacts(posted=TWO, late=ONE, z=TWO, z_count=1))
+    assert settled.reasons
+    assert all(settled.reasons)
+    duplicate = settle(DayFacts(posted=TWO, duplicates=1, z=TWO, z_count=1))
+    assert any("op id that was posted before" in reason for reason in duplicate.reasons)

@@ -407,3 +407,49 @@ def test_pruning_is_offered_with_every_handshake_of_a_known_term() -> None:
     up = Uplink(replace(NEW, term=TERM)).on(Wake()).answered(9, safe=7)
     assert up.only(Prune) == Prune(safe=7, server_ms=1)
     assert up.on(Pruned(anchor=mark(7))).state.anchor == mark(7)
+
+
+def test_a_journal_that_does_not_go_on_where_the_server_is_raises_an_alarm() -> None:
+    """Nothing is sent from it, and it is tried again."""
+    up = Uplink().on(Wake()).answered(4).on(LocalHash(seq=4, hash=mark(4).hash), Persisted())
+    load = up.only(Load)
+    assert load.after == 4
+    up.on(EntriesLoaded(first_seq=5, prev_hash=b"other", payloads=(b"e",), last=mark(5)))
+    assert up.only(Alarm) == Alarm(code="chain_broken", detail="at 4")
+    assert up.only(SetTimer).delay_ms > 0
+    assert up.state.phase is Phase.BACKOFF
+
+
+def test_a_failed_request_is_tried_at_the_next_server_with_nothing_of_the_old_one() -> None:
+    """Session, what was under way and any search for a fork are over."""
+    three = UplinkOptions(servers=3)
+    state = Uplink().on(Wake()).state
+    asked = []
+    for _ in range(4):
+        step = uplink.step(state, TransportFailed(request=state.request, draw=0.5), options=three)
+        assert (step.state.session, step.state.inflight, step.state.probe) == (None, None, None)
+        state = uplink.step(step.state, TimerFired(timer=step.state.timer), options=three).state
+        asked.append(state.server_index)
+    assert asked == [1, 2, 0, 1]
+
+
+def test_a_refusal_that_is_expected_raises_no_alarm_and_another_does() -> None:
+    """A standby says not_live all day; a refused credential must be seen. Both wait as long as they were told."""
+    for code, alarms in (
+        ("not_live", []),
+        ("unauthorized", [Alarm(code="unauthorized", detail="the server refuses this till")]),
+    ):
+        up = Uplink().on(Wake())
+        up.on(Refused(request=up.state.request, code=code, draw=0.0, retry_after_ms=7000))
+        assert [effect for effect in up.effects if isinstance(effect, Alarm)] == alarms
+        assert up.only(SetTimer).delay_ms == 7000
+        assert (up.state.inflight, up.state.session) == (None, None)
+
+
+def test_a_newer_term_begins_with_nothing_acked_and_a_new_timer() -> None:
+    """What was acked counted for the older term; a timer of before fires into nothing."""
+    up = Uplink(replace(NEW, term=TERM, acked=5, safe=4))
+    timer = up.state.timer
+    up.on(TermSeen(term=Term(cluster="lab", n=4, id=b"u" * 16)))
+    assert (up.state.acked, up.state.safe, up.state.timer > timer) == (0, 0, True)
+    assert up.only(PersistProgress).acked == 0

@@ -355,6 +355,8 @@ def sent(world: Up, index: int, lane: Lane, effect: up.SendHello | up.SendBatch)
         return post(world, Mail("hello", index, 1, effect.server_index, hello(world, lane, effect)))
     if world.term is None or effect.term.n > world.term.n:
         raise Violation("sent before the term is durable")
+    if effect.term.n < world.term.n:
+        raise Violation("sent in a lower term than the till has met")
     return post(world, Mail("batch", index, 1, effect.server_index, batch(lane, effect)))
 
 

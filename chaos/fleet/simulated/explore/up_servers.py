@@ -89,6 +89,8 @@ def lead(world: Up, index: int, event: failover.FailoverEvent) -> Up:
                     term = book(server.log).term
                     following.append(failover.DatabasePromoted(timeline=timeline, term=term))
                 case failover.PersistTerm():
+                    if effect.term.n <= book(server.log).term.n:
+                        raise Violation("a server's term does not grow")
                     server = server._replace(log=(*server.log, ("term", effect.term, effect.timeline)))
                     terms = tuple(sorted({*world.terms, (effect.term.n, effect.term.id)}))
                     world = replace(world, terms=terms)
@@ -250,8 +252,8 @@ def _take(world: Up, mail: Mail, batch: Batch) -> Up:
             raise Violation("a re-journaled sale is there already")
         server = server._replace(log=(*server.log, ("batch", batch.incarnation, new)))
         world = placed(world, mail.server, server)
-    durable = book(server.log).entries[batch.incarnation]
-    if chain(batch.incarnation, durable)[plan.ack.seq] != plan.ack.hash:
+    durable = book(server.log).entries.get(batch.incarnation, ())
+    if plan.ack.seq > len(durable) or chain(batch.incarnation, durable)[plan.ack.seq] != plan.ack.hash:
         raise Violation("acked what is not durable")
     ack = Ack(session=batch.session, seq=plan.ack.seq, hash=plan.ack.hash, safe=0)
     return _answer(world, mail, "answer", ack)

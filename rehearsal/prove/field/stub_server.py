@@ -1,7 +1,7 @@
-"""A server for till benchmarks: prepared answers, so that what is measured is the till.
+"""A server for stories and benchmarks of one till: prepared answers, so that what is measured is the till.
 
-`python -m tests.bench.till_stub PRODUCTS` prints its port. It serves a catalogue of that many products with a
-price and stock each, takes any upload, and counts what arrives (GET /count gives JSON).
+`python -m rehearsal.prove.field.stub_server PRODUCTS` prints its port. It serves a catalogue of that many products
+with a price and stock each, takes any upload, and counts what arrives (GET /count gives JSON).
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ class Stub:
         self.hash = b""
         self.sales = 0
         self.bytes = 0
+        self.chunks = 0
         self.lock = threading.Lock()
         self.busy = False
         self.held = threading.Event()
@@ -104,7 +105,8 @@ class Stub:
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path == "/count":
-            return json.dumps({"sales": self.sales, "bytes": self.bytes}).encode()
+            counted = {"sales": self.sales, "bytes": self.bytes, "chunks": self.chunks, "of": len(self.pages)}
+            return json.dumps(counted).encode()
         if parts.path in ("/hold", "/go"):
             self.busy = parts.path == "/hold"
             return b"true"
@@ -113,6 +115,7 @@ class Stub:
         if parts.path == "/v1/token":
             return b'{"token": "t", "expires_in_s": 900}'
         if parts.path.startswith("/v1/load/"):
+            self.chunks += 1
             return self.pages[parts.path.rsplit("/", 1)[1], query.get("after", "")]
         if parts.path == "/v1/feed":
             if "wait_ms" in query:
@@ -187,6 +190,7 @@ def serve(products: int) -> None:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a till that is killed resets its lines
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
     sys.stdin.read()

@@ -1,4 +1,4 @@
-"""What the till's benchmarks share: the stub server, a provisioned till, its process and its memory."""
+"""What stories and benchmarks of one till share: stub server, provisioned till, its process and its memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import provision
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEADLINE_S = 240
 
 
@@ -27,7 +27,7 @@ DEADLINE_S = 240
 def stub_server(products: int) -> Iterator[str]:
     """Yield the URL of a stub server."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.till_stub", str(products)],
+        [sys.executable, "-m", "rehearsal.prove.field.stub_server", str(products)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -51,8 +51,10 @@ def new_till(folder: Path) -> Path:
 
 
 @contextmanager
-def till_process(folder: Path, server: str, **sync: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Yield a running till's process and URL."""
+def till_process(
+    folder: Path, server: str, *, plant: str = "", **sync: object
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Yield a running till's process and URL; `plant` names a bug that is put into it first."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -64,7 +66,7 @@ def till_process(folder: Path, server: str, **sync: object) -> Iterator[tuple[su
     )
     with (folder / "till.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from syncref.cli import main; main()", "till", "--config", str(config)],
+            [sys.executable, "-c", program(plant), "till", "--config", str(config)],
             cwd=ROOT,
             stderr=log,
         )
@@ -76,6 +78,12 @@ def till_process(folder: Path, server: str, **sync: object) -> Iterator[tuple[su
     finally:
         process.terminate()
         process.wait(20)
+
+
+def program(plant: str) -> str:
+    """Return the text that runs syncref's command line, with a bug planted in that process if one is named."""
+    first = f"from rehearsal.prove.field import plants; plants.{plant}(); " if plant else ""
+    return f"{first}import sys; from syncref.cli import main; sys.argv[0] = 'syncref'; main()"
 
 
 def ask(url: str) -> Any:
