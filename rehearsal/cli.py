@@ -64,9 +64,13 @@ def tillproof() -> None:
               help="Where Locust's master listens for them; its protocol is not encrypted.")  # fmt: skip
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False),
               help="Write the run back as a scenario, with the faults as they really came.")  # fmt: skip
+@click.option("--matrix", type=click.Choice(["profiles", "databases"]), is_flag=False, flag_value="profiles",
+              help="Run on every hardware profile, or on both till databases, into one table.")  # fmt: skip
 @click.option("--ui", is_flag=True, help="With a live page, on this machine only; its address is printed.")
 @click.option("--ui-port", type=click.IntRange(0, 65535), default=0, help="The page's port, instead of any.")
-def run(scenario: str, values: tuple[tuple[str, str], ...], *, ui: bool, ui_port: int, **given: Any) -> None:
+def run(
+    scenario: str, values: tuple[tuple[str, str], ...], *, matrix: str | None, ui: bool, ui_port: int, **given: Any
+) -> None:
     """Run SCENARIO (a name from `tillproof list`, or a .toml file) and judge it."""
     from rehearsal.running import run_scenario, run_watched
 
@@ -75,6 +79,10 @@ def run(scenario: str, values: tuple[tuple[str, str], ...], *, ui: bool, ui_port
     path = scenario_path(scenario)
     if path is None:
         raise click.BadParameter(unknown_scenario(scenario), param_hint="SCENARIO")
+    if matrix is not None:
+        from rehearsal.matrix import run_matrix
+
+        sys.exit(run_matrix(path, options, matrix))
     sys.exit(run_watched(path, options, ui_port) if ui else run_scenario(path, options))
 
 

@@ -137,9 +137,9 @@ class Memory:
         self._version[row.key] = max(row.version, self._version.get(row.key, 0))
         latest = self._latest.get(sku, row.key)
         if int(row.key[2]) < int(latest[2]):
-            gone = any(
-                other.values is None and other.may_ms <= moment.done_ms for other in self.law.prices.by_key[latest]
-            )
+            others = self.law.prices.by_key[latest]
+            gone = any(other.values is None and other.may_ms <= moment.done_ms for other in others)
+            gone = gone or all(other.lost for other in others)  # no server has it any more
             if not gone:
                 yield f"flipped back behind the price valid from {latest[2]}"
         else:

@@ -18,7 +18,7 @@ Checkers, judge and report see a run only through this. Rows are dicts of string
     server/<table>.csv               state, term, receipts, lines, payments, journal, settlement, z,
                                      flags, asides, products, prices, vendors, tax_rates, stock,
                                      goods_receipts, vendor_returns, stock_counts, edits, changes
-    server-old/<table>.csv           the same of a server that was live before, where there was one
+    server-old/<table>.csv           the same without masters, of a server that was live before, if any was
     reigns.csv                       at_ms, server, role, term_n, term_id, written, received, replayed
     probes.csv                       at_ms, server, ask, term_n, accepted, status, code
     meta.json                        model.Meta

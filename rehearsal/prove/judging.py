@@ -20,6 +20,7 @@ from chaos.fleet.links import Link
 from rehearsal import conduct as conducting
 from rehearsal import judge as judging
 from rehearsal.checkers.case import Case
+from rehearsal.claims import checkers_of
 from rehearsal.conduct import CouldNotRun
 from rehearsal.evidence.export import seal
 from rehearsal.evidence.selftest import lossy
@@ -178,11 +179,11 @@ def _lossy_views(row: Row, _runs: _Runs) -> Result:
 
 
 def _checker_raises(row: Row, runs: _Runs) -> Result:
-    """Whichever checker raises, it is UNKNOWN, and the run is not GO."""
+    """Whichever checker raises of those that the GO rests on, it is UNKNOWN, and the run is not GO."""
     record = runs.good()
     if record.judgement.verdict is not Outcome.GO:
         return _no_ground(row, record)
-    needed = [check.name for check in record.judgement.checks if check.verdict is Verdict.VALID]
+    needed = sorted({"validity"}.union(*(checkers_of(one.name) for one in record.judgement.claims if one.claimed)))
     escaped = [name for name in needed if not is_withheld(record.folder / "evidence", name)]
     return Result(
         row=row,

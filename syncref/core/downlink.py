@@ -290,13 +290,14 @@ def _store_chunk(
     pages = state.run.pages if state.run is not None else 0
     if chunk.after is None:
         replaced = (*replaced, chunk.table)
-    # All tables are fetched: what came before the load began is of no interest any more.
+    # All tables are fetched: what came before the load began is of no interest any more. Of some tables, a chunk
+    # that the server shares among tills may have been read before this till's cursor: what came between is needed.
     whole = not loading.tables and set(replaced) == set(options.tables)
     run = Run(
         id=loading.refetch,
         term=loading.term,
         from_pos=state.cursor.pos,
-        round_from=loading.start_pos if whole else state.cursor.pos,
+        round_from=loading.start_pos if whole else min(loading.start_pos, state.cursor.pos),
         replace=replaced,
         pages=pages + 1,
     )

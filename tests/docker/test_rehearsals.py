@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import docker
+from chaos.fleet.docker import labels
 from tests.e2e.conftest import tillproof
 
 pytestmark = pytest.mark.docker
@@ -79,7 +80,8 @@ def test_a_rehearsal_on_containers_acquits_and_leaves_nothing(engine: docker.Doc
     assert all(machine["cpu_limit_share"] == facts["fleet"]["till_cpu_share"] for machine in tills)
     assert all(machine["periods"] and machine["throttled_s"] is not None for machine in tills)
     assert all(fault["bit"] and fault["healed"] for fault in facts["faults"])
-    assert [one for one in engine.containers.list(all=True) if one.labels.get("tillproof") == "rehearsal"] == []
+    mine = engine.containers.list(all=True, filters={"label": labels.MINE}, ignore_removed=True)
+    assert [one.name for one in mine if labels.dead(one.labels)] == []
 
 
 def test_one_seed_gives_the_same_baskets_faults_and_settlement_on_both_fleets(smoke: Path, tmp_path: Path) -> None:

@@ -39,6 +39,6 @@ PLANTED = Planted(
     fault="kill during promotion",
     expected="failover",
     scenario="takeover",
-    kinds=("promote",),
+    kinds=("server", "promote"),
     plant=plant,
 )

@@ -190,7 +190,8 @@ def test_a_page_of_a_wrong_term_is_not_taken(term: Term, code: str) -> None:
 
 
 def test_a_mismatch_fetches_the_table_anew_and_replaces_it() -> None:
-    """Chunks are staged, then a run from the cursor ends in one consistent state."""
+    """Chunks are staged, then a run ends in one consistent state; it begins where the chunks were read, for a
+    chunk that the server shares may be older than this till's cursor, and would take newer rows back."""
     down = Downlink().on(Wake()).page().on(Applied(mismatched=("price",), fresh_id=FRESH))
     assert down.effects[0] == Alarm(code="digest_mismatch", detail="price")
     assert down.only(FetchChunk).table == "price"
@@ -199,11 +200,18 @@ def test_a_mismatch_fetches_the_table_anew_and_replaces_it() -> None:
     chunk = down.on(Staged()).only(FetchChunk)
     assert (chunk.after, chunk.start_pos) == ('["a"]', 50)
     assert down.chunk("price", None).only(Stage).run.replace == ("price",)
-    assert down.on(Staged()).only(Fetch).pos == 110
-    apply = down.page(from_pos=110, pos=120).only(Apply)
-    assert (apply.run.replace, apply.run.id) == (("price",), FRESH)
+    assert down.on(Staged()).only(Fetch).pos == 50
+    apply = down.page(from_pos=50, pos=120).only(Apply)
+    assert (apply.run.replace, apply.run.id, apply.run.from_pos) == (("price",), FRESH, 110)
     again = down.on(Applied(mismatched=("price",), fresh_id=FRESH))
     assert again.state.phase is DownPhase.BACKOFF
+
+
+def test_a_table_that_was_read_after_the_cursor_goes_on_from_the_cursor() -> None:
+    """What the other tables lack lies between the two."""
+    down = Downlink().on(Wake()).page().on(Applied(mismatched=("price",), fresh_id=FRESH))
+    down.chunk("price", None, start_pos=115)
+    assert down.on(Staged()).only(Fetch).pos == 110
 
 
 def test_a_cursor_below_the_tombstone_floor_reloads_everything() -> None:
@@ -276,7 +284,9 @@ def test_a_run_that_ends_in_a_mismatch_ends_no_quarrel() -> None:
     assert down.state.conflicts == 1
     down.on(Applied(mismatched=("price",)))
     assert down.state.conflicts == 1
-    down.chunk("price", None).on(Staged()).page(from_pos=down.state.cursor.pos if down.state.cursor else 0)
+    down.chunk("price", None, start_pos=115).on(Staged()).page(
+        from_pos=down.state.cursor.pos if down.state.cursor else 0
+    )
     down.on(ApplyConflicted(cursor=down.state.cursor, urgent_pos=0, loaded=True, draw=1.0))
     assert down.only(SetTimer).delay_ms == 200
 

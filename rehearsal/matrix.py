@@ -1,0 +1,79 @@
+"""`tillproof run SCENARIO --matrix`: the same scenario and seed on every profile, or on both till databases.
+
+One run after the other, for two shops on one machine would disturb each other; then one table of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chaos.errors import ChaosError
+from chaos.profiles import PROFILES
+from rehearsal.conduct import CouldNotRun, conduct
+from rehearsal.drive.timeline import NoRealTime
+from rehearsal.model import EXIT_CODE, EXIT_COULD_NOT_RUN, Outcome
+from rehearsal.options import Options
+from rehearsal.own_masters import MastersInvalid
+from rehearsal.plan.loader import ScenarioInvalid
+from rehearsal.progress import Progress
+from rehearsal.report.side_by_side import Column, as_page, as_text, column
+from rehearsal.running import read_scenario
+
+WORST_FIRST = (EXIT_COULD_NOT_RUN, EXIT_CODE[Outcome.NO_GO], EXIT_CODE[Outcome.INCONCLUSIVE])
+
+
+def variants(kind: str, options: Options) -> Mapping[str, Options]:
+    """Return name -> options of each run; `kind` is profiles or databases."""
+    if kind == "databases":
+        return {
+            name: replace(options, values=(*options.values, ("fleet.till_database", name)))
+            for name in ("sqlite", "postgresql")
+        }
+    return {name: replace(options, profile=name) for name in PROFILES}
+
+
+def run_matrix(path: Path, options: Options, kind: str) -> int:
+    """Run all variants, print and write the table, and return the worst exit code."""
+    progress, columns = Progress(), []
+    for name, one in variants(kind, options).items():
+        progress.line(f"== {name}")
+        try:
+            columns.append(_run(name, path, one, progress))
+        except KeyboardInterrupt:
+            progress.still()
+            progress.line("interrupted")
+            columns.append(column(name, None, "interrupted"))
+            break
+    progress.still()
+    title = f"{path.stem} on {len(columns)} {kind}"
+    folder = options.reports / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-matrix-{path.stem}"
+    folder.mkdir(parents=True)
+    (folder / "matrix.txt").write_text(as_text(columns), encoding="utf-8")
+    (folder / "matrix.html").write_text(as_page(title, columns), encoding="utf-8")
+    for line in as_text(columns).splitlines():
+        progress.line(line)
+    progress.line(f"Table: {folder / 'matrix.html'}")
+    return worst(columns)
+
+
+def worst(columns: list[Column]) -> int:
+    """Return the exit code of the worst run; a GO needs every run's."""
+    codes = {
+        EXIT_COULD_NOT_RUN if one.record is None else EXIT_CODE[one.record.judgement.verdict] for one in columns
+    }
+    return next((code for code in WORST_FIRST if code in codes), 0)
+
+
+def _run(name: str, path: Path, options: Options, progress: Progress) -> Column:
+    """Run one variant; what could not be run is a column of dashes."""
+    try:
+        record = conduct(read_scenario(path, options), options, progress)
+    except (ScenarioInvalid, CouldNotRun, NoRealTime, MastersInvalid, ChaosError, OSError) as error:
+        progress.still()
+        progress.line(f"{name} could not run: {error}")
+        return column(name, None, str(error))
+    progress.line(f"{record.judgement.verdict}: {record.judgement.why}")
+    return column(name, record)
