@@ -172,8 +172,9 @@ def test_an_op_id_from_two_tills_is_posted_once_and_flagged(shop: Shop) -> None:
     two.sell(op_id=receipt.op_id)
     one.flush()
     two.flush()
-    status = "SELECT status FROM receipt WHERE till = :t"
-    assert (shop.value(status, t="T08"), shop.value(status, t="T09")) == ("posted", "duplicate")
+    status = "SELECT status FROM receipt WHERE till = :t AND op_id = :op"
+    told = [shop.value(status, t=till, op=receipt.op_id.hex()) for till in ("T08", "T09")]
+    assert told == ["posted", "duplicate"]
     assert shop.value("SELECT code FROM flag WHERE till = 'T09'") == "duplicate_op"
 
 
