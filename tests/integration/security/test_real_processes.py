@@ -12,7 +12,7 @@ import pytest
 from syncref.certificates import make_authority
 from syncref.server.embedded import EmbeddedPostgres
 from tests.integration.conftest import new_database
-from tests.integration.security.processes import HOST, PIN, RealShop, until
+from tests.integration.security.processes import HOST, PIN, WORKERS, RealShop, until
 
 YEARS = {"1970": 0, "2050": 2_524_608_000}
 
@@ -48,10 +48,9 @@ def test_the_authority_is_changed_without_a_stop(real: RealShop) -> None:
         )
         told = real.command("provision", "certificate", "--ca", str(real.folder / "next"), "--name", HOST, *files)
         assert f"for {HOST}, valid until" in told
-    until(
-        lambda: all(real.shown(n) == (real.folder / n / "tls.pem").read_text() for n in pids), "new certificates"
-    )
-    assert real.shown("server") != old
+    for node, workers in (("server", WORKERS), ("till", 1)):
+        until(lambda n=node, w=workers: real.log(n).count('"certificate_taken"') >= w, f"{node}'s new certificate")
+        assert real.shown(node) == (real.folder / node / "tls.pem").read_text() != old
     real.sell(token)
     believed.write_bytes((real.folder / "next" / "ca.pem").read_bytes())
     real.sell(token)
