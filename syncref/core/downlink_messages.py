@@ -75,10 +75,19 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The run that a till's one stage belongs to, and how many pages are staged under it."""
+
+    run: bytes
+    pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DownlinkState:
     """How far the masters are. `term` is the highest met; `loaded`: the till may sell.
 
-    `conflicts` counts runs that came to nothing because another one was faster, since one was applied.
+    `conflicts` counts runs that came to nothing because of another one, since one was applied; `holder` is that
+    other one as it was at the last of them, if it had something staged.
     """
 
     cursor: Cursor | None = None
@@ -94,6 +103,7 @@ class DownlinkState:
     timer: int = 0
     attempt: int = 0
     conflicts: int = 0
+    holder: Holder | None = None
     generation: int = 0
     server_index: int = 0
 
@@ -172,11 +182,15 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyConflicted:
-    """Nothing was applied: another run or urgent page was faster; this is where the till stands."""
+    """Nothing was applied or staged: another run or urgent page was faster; this is where the till stands.
+
+    `holder`: whose the stage is now, None when nothing is staged.
+    """
 
     cursor: Cursor | None
     urgent_pos: int
     loaded: bool
+    holder: Holder | None = None
     draw: float = 0.5
 
 
@@ -268,16 +282,22 @@ class ApplyUrgent:
 class Stage:
     """Store rows under the run, and the run with its progress, in one transaction. Answer: Staged.
 
-    Of two rows of one key the higher version stays.
+    Of two rows of one key the higher version stays. Where two syncs may overlap the stage is its holder's: a run
+    takes an empty one with its first page, and the one of `over` if nothing was staged there since it was seen;
+    nothing is staged, and ApplyConflicted answered, for a first page otherwise, and for a later one when the
+    pages before it are not there any more. On a till with one sync every run takes the stage.
     """
 
     run: Run
     rows: tuple[FeedRow, ...]
+    over: Holder | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DropStage:
-    """Discard whatever is staged; no answer."""
+    """Discard what is staged under `run`, but nothing of another sync; no answer. None: nothing was."""
+
+    run: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

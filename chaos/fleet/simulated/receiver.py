@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.feed_desk import ChunkAsked, FeedAsked
+from chaos.fleet.simulated.staging import held_against
 from syncref.core import downlink
 from syncref.core import downlink_messages as down
 from syncref.core.ingest import Refusal
@@ -63,10 +64,10 @@ class Receiver:
             case down.Apply():
                 return self.apply(effect)
             case down.Stage():
-                till.store.write("stage", effect.run, effect.rows)
-                return down.Staged()
+                return self._stage(effect)
             case down.DropStage():
-                till.store.write("drop", sync=False)
+                if till.store.run is not None and till.store.run.id == effect.run:
+                    till.store.write("drop", sync=False)
             case down.StoreChunk():
                 till.store.write("chunk", effect)
                 return down.ChunkStored()
@@ -84,6 +85,13 @@ class Receiver:
                 till.note(f"alarm {effect.code}: {effect.detail}")
                 till.world.watch.alarm(till, effect.code)
         return None
+
+    def _stage(self, effect: down.Stage) -> down.DownlinkEvent:
+        store = self.till.store
+        if held_against(store.holder, effect):
+            return self._conflicted()
+        store.write("stage", effect.run, effect.rows)
+        return down.Staged()
 
     def apply(self, effect: down.Apply) -> down.DownlinkEvent:
         """End a run."""
@@ -106,6 +114,7 @@ class Receiver:
             cursor=store.cursor,
             urgent_pos=store.urgent_pos,
             loaded=store.loaded,
+            holder=store.holder,
             draw=self.till.world.draw.random(),
         )
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from chaos.fleet.simulated.server_store import MasterChange, ServerStore
-from syncref.core.downlink_messages import Apply, DownlinkEffect, DownlinkState, Run
+from syncref.core.downlink_messages import Apply, DownlinkEffect, DownlinkState, Holder, Run
 from syncref.domain.identity import Cursor, Term
 from syncref.domain.masters import DIGEST_MODULUS, Row, row_digest
 from syncref.wire.sync import FeedRow
@@ -128,6 +128,11 @@ def staged(shelf: Shelf, run: Run, rows: tuple[FeedRow, ...]) -> Shelf:
     pages = (shelf.pages if same else 0) + 1
     stage = tuple(have[key] for key in sorted(have))
     return replace(shelf, run=run, stage=stage, pages=pages)
+
+
+def holder(shelf: Shelf) -> Holder | None:
+    """Return whose the stage is."""
+    return None if shelf.run is None else Holder(run=shelf.run.id, pages=shelf.pages)
 
 
 def dropped(shelf: Shelf) -> Shelf:
