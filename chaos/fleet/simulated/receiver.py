@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.feed_desk import ChunkAsked, FeedAsked
@@ -11,6 +10,7 @@ from chaos.fleet.simulated.staging import held_against
 from syncref.core import downlink
 from syncref.core import downlink_messages as down
 from syncref.core.ingest import Refusal
+from syncref.core.step import replace
 from syncref.wire.sync import FeedPage, LoadChunk
 
 if TYPE_CHECKING:

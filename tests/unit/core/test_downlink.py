@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -39,6 +38,7 @@ from syncref.core.downlink_messages import (
     UrgentApplied,
     Wake,
 )
+from syncref.core.step import replace
 from syncref.domain.identity import Cursor, Term
 from syncref.wire.sync import FeedPage, FeedRow, LoadChunk, TermWire
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +30,7 @@ from chaos.fleet.simulated.staging import held_against
 from syncref.core import downlink
 from syncref.core import downlink_messages as down
 from syncref.core.downlink_messages import DownlinkOptions, DownlinkState, DownPhase
+from syncref.core.step import replace
 from syncref.domain.identity import Cursor, Key, Term
 from syncref.wire.sync import FeedPage, LoadChunk
 
