@@ -7,7 +7,7 @@ from enum import Enum
 
 from syncref.core.step import Step
 from syncref.domain.identity import Cursor, Term
-from syncref.wire.sync import FeedPage, FeedRow, LoadChunk
+from syncref.wire.sync import PAGE_ROWS_MAX, FeedPage, FeedRow, LoadChunk
 
 
 class DownPhase(Enum):
@@ -29,6 +29,9 @@ class DownlinkOptions:
 
     pause_ms  how long to rest after a run that did not move the cursor: an open transaction on the server
               holds the horizon back, and its answers would come at once, again and again
+    page_rows how many rows a page or chunk is to have at most
+    good_ms   a shortened page that came whole within that is followed by one of twice its length;
+              so is the last of `steady_pages` that came at all
     """
 
     servers: int = 1
@@ -36,6 +39,9 @@ class DownlinkOptions:
     pause_ms: int = 500
     backoff_base_ms: int = 50
     backoff_max_ms: int = 5000
+    page_rows: int = PAGE_ROWS_MAX
+    good_ms: int = 1250
+    steady_pages: int = 8
     tables: tuple[str, ...] = ()
 
 
@@ -79,6 +85,8 @@ class DownlinkState:
     """How far the masters are. `term` is the highest met; `loaded`: the till may sell.
 
     `conflicts` counts runs that came to nothing because another one was faster, since one was applied.
+    `shortened`: how often the length of a page is halved, so that one fits through the line in time; `steady`
+    counts the full pages that came at that length.
     """
 
     cursor: Cursor | None = None
@@ -96,6 +104,8 @@ class DownlinkState:
     conflicts: int = 0
     generation: int = 0
     server_index: int = 0
+    shortened: int = 0
+    steady: int = 0
 
 
 # --- events
@@ -126,21 +136,24 @@ class PageArrived:
 
     generation  how often master rows had been written on this till when the page was asked for. Only a
                 till that lets two syncs overlap needs to count.
+    took_ms     from the request to the end of its answer
     """
 
     request: int
     page: FeedPage
     fresh_id: bytes
     generation: int = 0
+    took_ms: int = 0
     draw: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkArrived:
-    """A chunk of a table answered request `request`."""
+    """A chunk of a table answered request `request`, `took_ms` after it."""
 
     request: int
     chunk: LoadChunk
+    took_ms: int = 0
     draw: float = 0.5
 
 
@@ -199,10 +212,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportFailed:
-    """No answer to request `request`."""
+    """No answer to request `request` in `took_ms`, not counting what the server was allowed to hold it."""
 
     request: int
     draw: float
+    took_ms: int = 0
 
 
 DownlinkEvent = (
@@ -226,7 +240,10 @@ DownlinkEvent = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """Ask for a feed page from `pos`, which is of `term`; `scan_to` and `after` continue a round."""
+    """Ask for a feed page from `pos`, which is of `term`; `scan_to` and `after` continue a round.
+
+    `limit`: rows at most.
+    """
 
     request: int
     server_index: int
@@ -236,17 +253,19 @@ class Fetch:
     after: tuple[str, str] | None
     urgent_pos: int
     wait_ms: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchChunk:
-    """Ask for a chunk of a table in key order."""
+    """Ask for a chunk of a table in key order, of `limit` rows at most."""
 
     request: int
     server_index: int
     table: str
     after: str | None
     start_pos: int | None
+    limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +287,8 @@ class ApplyUrgent:
 class Stage:
     """Store rows under the run, and the run with its progress, in one transaction. Answer: Staged.
 
-    Of two rows of one key the higher version stays.
+    Of two rows of one key the higher version stays. A till that lets two syncs overlap answers ApplyConflicted
+    when another run has dropped the earlier pages of this one: the sooner one of them gives way, the better.
     """
 
     run: Run

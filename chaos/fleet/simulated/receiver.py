@@ -63,8 +63,7 @@ class Receiver:
             case down.Apply():
                 return self.apply(effect)
             case down.Stage():
-                till.store.write("stage", effect.run, effect.rows)
-                return down.Staged()
+                return self._stage(effect)
             case down.DropStage():
                 till.store.write("drop", sync=False)
             case down.StoreChunk():
@@ -84,6 +83,12 @@ class Receiver:
                 till.note(f"alarm {effect.code}: {effect.detail}")
                 till.world.watch.alarm(till, effect.code)
         return None
+
+    def _stage(self, effect: down.Stage) -> down.DownlinkEvent:
+        if self.till.store.robbed(effect.run):
+            return self._conflicted()
+        self.till.store.write("stage", effect.run, effect.rows)
+        return down.Staged()
 
     def apply(self, effect: down.Apply) -> down.DownlinkEvent:
         """End a run."""
@@ -121,7 +126,9 @@ class Receiver:
         asked: FeedAsked | ChunkAsked
         wait_ms = 0
         if isinstance(effect, down.FetchChunk):
-            asked = ChunkAsked(table=effect.table, after=effect.after, start_pos=effect.start_pos)
+            asked = ChunkAsked(
+                table=effect.table, after=effect.after, start_pos=effect.start_pos, limit=effect.limit
+            )
         else:
             wait_ms = effect.wait_ms
             asked = FeedAsked(
@@ -132,23 +139,27 @@ class Receiver:
                 after=effect.after,
                 urgent_pos=effect.urgent_pos,
                 wait_ms=wait_ms,
+                limit=effect.limit,
             )
         request = effect.request
         world = self.till.world
         generation = self.till.store.generation
+        asked_ms = world.loop.now
 
         def done(answer: object) -> None:
-            self.till.guarded(self._heard, request, generation, answer)
+            took_ms = world.loop.now - asked_ms
+            self.till.guarded(self._heard, request, generation, answer, took_ms)
 
         def failed() -> None:
-            failure = down.TransportFailed(request=request, draw=world.draw.random())
+            took_ms = max(0, world.loop.now - asked_ms - wait_ms)
+            failure = down.TransportFailed(request=request, draw=world.draw.random(), took_ms=took_ms)
             self.till.guarded(self.step, failure)
 
         what = "chunk" if isinstance(effect, down.FetchChunk) else "feed"
         timeout = wait_ms + REQUEST_TIMEOUT_MS
         self.till.links[effect.server_index].ask(what, asked, timeout_ms=timeout, done=done, failed=failed)
 
-    def _heard(self, request: int, generation: int, answer: object) -> None:
+    def _heard(self, request: int, generation: int, answer: object, took_ms: int) -> None:
         world = self.till.world
         draw = world.draw.random()
         match answer:
@@ -159,10 +170,11 @@ class Receiver:
                         page=answer,
                         fresh_id=world.fresh(),
                         generation=generation,
+                        took_ms=took_ms,
                         draw=draw,
                     )
                 )
             case LoadChunk():
-                self.step(down.ChunkArrived(request=request, chunk=answer, draw=draw))
+                self.step(down.ChunkArrived(request=request, chunk=answer, took_ms=took_ms, draw=draw))
             case Refusal():
                 self.step(down.Refused(request=request, code=answer.code, draw=draw))

@@ -291,6 +291,10 @@ class TillStore:
             return True
         return self.written_since(effect.generation)
 
+    def robbed(self, run: Run) -> bool:
+        """Return whether another run has dropped the earlier pages of this one."""
+        return run.pages > 1 and (self.run is None or self.run.id != run.id)
+
     def written_since(self, generation: int) -> bool:
         """Return whether rows were written after a page of that generation was asked for."""
         return self.generation != generation
