@@ -21,6 +21,7 @@ HEAD_S = 10.0
 BODY_S = 20.0
 BODY_BYTES_PER_S = 512
 READ_STALL_S = 20.0
+LEAVE_S = 0.5
 CERTIFICATE_LOOK_TICKS = 10  # uvicorn ticks ten times a second
 
 
@@ -78,6 +79,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._await(None)
         super().on_message_complete()
 
+    def shutdown(self) -> None:
+        """Close once no request is in hand. Over TLS that waits for the caller's own end, which an idle one
+        never sends: so it is cut LEAVE_S later."""
+        super().shutdown()
+        self._let_go()
+
     def pause_writing(self) -> None:
         """The reader has taken nothing for a while."""
         super().pause_writing()
@@ -92,6 +99,9 @@ class BoundedHttp(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, as a Problem like every other error."""
         self._refuse(400, "request_invalid", msg)
+
+    def _let_go(self) -> None:
+        self.loop.call_later(LEAVE_S, self.transport.abort if self._idle() else self._let_go)
 
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

@@ -22,15 +22,15 @@ def backoffice(config_file: Path) -> None:
     """Run the back office."""
     from syncref.backoffice.app import create
     from syncref.logs import configure
+    from syncref.server.awaiting import await_provisioned, leaving_on_sigterm
     from syncref.server.provision import database_of
     from syncref.server.serve import bind, serve
-    from syncref.store.server_open import await_provisioned
     from syncref.tls import server_tls
 
     configure()
     config = load_backoffice(config_file)
     tls = server_tls(config.certificate_file, config.key_file)
     listener = bind(config.address)
-    with database_of(config.database, config.data_dir) as dsn:
+    with leaving_on_sigterm(), database_of(config.database, config.data_dir) as dsn:
         await_provisioned(dsn)
         serve(partial(create, config, dsn), listener, workers=1, tls=tls)

@@ -47,7 +47,7 @@ from syncref.core.downlink_messages import (
 from syncref.core.step import Step, full_jitter_ms, replace
 from syncref.core.terms import distrust
 from syncref.domain.identity import Cursor, Term
-from syncref.wire.sync import TermWire
+from syncref.wire.sync import FeedRow, TermWire
 
 CONFLICT_DOUBLINGS_MAX = 8
 SHORTENED_MAX = 8  # of 5,000 rows 19 are left: what a line can't carry in time then, it carries hardly anything
@@ -151,7 +151,7 @@ def _page(state: DownlinkState, event: PageArrived, options: DownlinkOptions) ->
         state = replace(state, term=term)
     if state.run is not None and state.run.term != term:
         asked = _ask(replace(state, run=None), options)
-        return Step(asked.state, (*met, DropStage(), *asked.effects))
+        return Step(asked.state, (*met, _drop(state), *asked.effects))
     accepted = _accept(state, event, term, options)
     return Step(accepted.state, (*met, *accepted.effects))
 
@@ -168,7 +168,7 @@ def _accept(state: DownlinkState, event: PageArrived, term: Term, options: Downl
     if page.tombstone_floor > run.round_from:
         asked = _refetch(replace(state, run=None), options.tables, event.fresh_id, options)
         alarm = Alarm(code="below_floor", detail=f"{run.round_from} is below {page.tombstone_floor}")
-        return Step(asked.state, (alarm, DropStage(), *asked.effects))
+        return Step(asked.state, (alarm, _drop(state), *asked.effects))
     state = replace(state, run=run, page=page, generation=event.generation)
     if page.urgent:
         urgent = ApplyUrgent(term=term, rows=page.urgent, urgent_pos=page.urgent_pos, generation=event.generation)
@@ -194,7 +194,7 @@ def _take(state: DownlinkState) -> DownlinkStep:
         else:
             run = replace(run, round_from=page.pos, scan_to=None, after=None, pages=run.pages + 1)
         after = replace(state, run=run, page=None, phase=DownPhase.STAGING, urgent_pos=urgent_pos)
-        return Step(after, (Stage(run=run, rows=page.rows),))
+        return Step(after, (_stage(state, run, page.rows),))
     apply = Apply(
         run=run,
         rows=page.rows,
@@ -211,7 +211,7 @@ def _take(state: DownlinkState) -> DownlinkStep:
 def _staged(state: DownlinkState, event: Staged, options: DownlinkOptions) -> DownlinkStep:
     if state.phase is not DownPhase.STAGING:
         return _stay(state)
-    return _ask(replace(state, attempt=0), options)
+    return _ask(replace(state, attempt=0, holder=None), options)
 
 
 def _applied(state: DownlinkState, event: Applied, options: DownlinkOptions) -> DownlinkStep:
@@ -223,7 +223,7 @@ def _applied(state: DownlinkState, event: Applied, options: DownlinkOptions) -> 
     replaced = bool(run.replace)
     cursor = Cursor(term=run.term, pos=page.pos)
     conflicts = state.conflicts if event.mismatched else 0  # an end that settled nothing ends no quarrel
-    after = replace(state, cursor=cursor, run=None, page=None, conflicts=conflicts)
+    after = replace(state, cursor=cursor, run=None, page=None, conflicts=conflicts, holder=None)
     if event.mismatched:
         alarm = Alarm(code="digest_mismatch", detail=", ".join(event.mismatched))
         if replaced:  # fetched anew and still different: not so fast again
@@ -241,27 +241,38 @@ def _applied(state: DownlinkState, event: Applied, options: DownlinkOptions) -> 
 
 
 def _conflicted(state: DownlinkState, event: ApplyConflicted, options: DownlinkOptions) -> DownlinkStep:
-    """Another run was faster: go on from where it brought the cursor."""
+    """Another run was faster, or is on its way: go on from where it brought the cursor, or let it come through.
+
+    It holds the stage as long as it gets on. A run that begins yields to it, looks again after a while, and takes
+    the stage over when nothing was staged in between: its sync has gone to sleep, or died.
+    """
     if state.phase not in (DownPhase.APPLYING, DownPhase.URGENT, DownPhase.STAGING):
         return _stay(state)
     moved = event.cursor != state.cursor
-    robbed = state.phase is DownPhase.STAGING  # what is staged now is the other's, and may yet be applied
-    dropped = () if robbed else (DropStage(),)
     after = replace(
         state,
-        loading=None if robbed else state.loading,
         cursor=event.cursor,
         urgent_pos=event.urgent_pos,
         loaded=event.loaded,
         run=None,
+        loading=None,
         page=None,
         conflicts=0 if moved else state.conflicts + 1,
+        holder=event.holder,
     )
-    if not moved:  # two runs drop each other's pages: let chance decide which one ends first
+    if not moved:  # two runs stand in each other's way: let chance decide which one ends first
         waited = _back_off(after, event.draw, options, conflicts=state.conflicts + 1)
-        return Step(waited.state, (*dropped, *waited.effects))
+        return Step(waited.state, (_drop(state), *waited.effects))
     asked = _ask(after, options)
-    return Step(asked.state, (*dropped, *asked.effects))
+    return Step(asked.state, (_drop(state), *asked.effects))
+
+
+def _stage(state: DownlinkState, run: Run, rows: tuple[FeedRow, ...]) -> Stage:
+    return Stage(run=run, rows=rows, over=state.holder if run.pages == 1 else None)
+
+
+def _drop(state: DownlinkState) -> DropStage:
+    return DropStage(run=None if state.run is None else state.run.id)
 
 
 # --- loading tables whole
@@ -289,7 +300,7 @@ def _chunk(state: DownlinkState, event: ChunkArrived, options: DownlinkOptions) 
         state = replace(state, term=term)
     if loading.term is not None and loading.term != term:
         asked = _ask(_restarted(state, options), options)
-        return Step(asked.state, (*met, DropStage(), *asked.effects))
+        return Step(asked.state, (*met, _drop(state), *asked.effects))
     first = loading.start_pos is None
     start_pos = chunk.start_pos if loading.start_pos is None else loading.start_pos
     tables = loading.tables if chunk.after is not None else loading.tables[1:]
@@ -327,7 +338,7 @@ def _store_chunk(
         pages=pages + 1,
     )
     after = replace(state, run=run, loading=loading if loading.tables else None, phase=DownPhase.STAGING)
-    return Step(after, (Stage(run=run, rows=chunk.rows),))
+    return Step(after, (_stage(state, run, chunk.rows),))
 
 
 def _chunk_stored(state: DownlinkState, event: ChunkStored, options: DownlinkOptions) -> DownlinkStep:
@@ -378,7 +389,7 @@ def _store_failed(state: DownlinkState, event: StoreFailed, options: DownlinkOpt
     elif loading is not None and state.phase is DownPhase.STAGING:
         loading = None
     failed = _back_off(replace(state, run=None, page=None, loading=loading), event.draw, options)
-    return Step(failed.state, (DropStage(), *failed.effects))
+    return Step(failed.state, (_drop(state), *failed.effects))
 
 
 def _elsewhere(

@@ -7,8 +7,9 @@ sums alone, again and again as entries arrive.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 
 class State(Enum):
@@ -25,8 +26,7 @@ class State(Enum):
     ABANDONED = "abandoned"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
+class Sums(Struct, frozen=True, kw_only=True):
     """Totals of receipts, in minor units; by tender: amount; by rate in basis points: (gross, tax)."""
 
     sales: int = 0
@@ -43,8 +43,7 @@ class Sums:
         return self.sales + self.refunds + self.voids
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayFacts:
+class DayFacts(Struct, frozen=True, kw_only=True):
     """What the server holds of one till and business date.
 
     posted      receipts that count, except the late ones
@@ -71,8 +70,7 @@ class DayFacts:
     abandoned: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Struct, frozen=True, kw_only=True):
     """The verdict on a date, and why it is not tallied."""
 
     state: State

@@ -29,21 +29,17 @@ def server(config_file: Path) -> None:
     from syncref.logs import configure
     from syncref.metrics import shared
     from syncref.server.app import create
+    from syncref.server.awaiting import begin, leaving_on_sigterm
     from syncref.server.provision import database_of
-    from syncref.server.reign import Reign
     from syncref.server.serve import bind, serve
-    from syncref.store.server_open import await_provisioned, open_engine
     from syncref.tls import server_tls
 
     configure()
     config = load_server(config_file)
     tls = server_tls(config.certificate_file, config.key_file)
     listener = bind(config.address)
-    with shared(), database_of(config.database, config.data_dir) as dsn:
-        await_provisioned(dsn)
-        engine = open_engine(dsn, connections=2)
-        Reign(engine, peers=len(config.peers), rank=config.rank).begin()
-        engine.dispose()
+    with leaving_on_sigterm(), shared(), database_of(config.database, config.data_dir) as dsn:
+        begin(dsn, peers=len(config.peers), rank=config.rank)
         serve(partial(create, config, dsn), listener, workers=config.workers, tls=tls)
 
 

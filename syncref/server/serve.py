@@ -26,6 +26,7 @@ from syncref.listening import Listening, configured
 from syncref.logs import configure, event
 from syncref.tls import ServerTls
 
+BACKLOG = 512
 GRACE_S = 8
 GC_THRESHOLD = (50_000, 20, 50)
 QUICK_S = 3.0
@@ -55,11 +56,19 @@ class _Server(Listening):
 
 
 def bind(address: Address) -> socket.socket:
-    """Return a listening socket. Raises ConfigInvalid when the address can't be had."""
+    """Return a socket that holds the address and refuses callers until `serve` listens.
+
+    Raises ConfigInvalid when the address can't be had.
+    """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener = socket.create_server((address.host, address.port), family=family, backlog=512)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((address.host, address.port))
     except OSError as error:
+        listener.close()
         raise ConfigInvalid(f"listen = {str(address)!r}: {error.strerror or error}") from error
     # connections inherit it: an answer is two writes, and waiting for an ACK between them costs 40 ms
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -73,7 +82,12 @@ def serve(
     """Run `workers` processes until SIGTERM or SIGINT; return once they have ended.
 
     They share the TLS context as it was before they began, and so each resumes the others' sessions.
+    Raises ConfigInvalid when somebody else listens on the address, StorageFailed when the workers can't live.
     """
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise ConfigInvalid(f"listen = {listener.getsockname()[:2]}: {error.strerror or error}") from error
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     running = {_fork(make, listener, tls): time.monotonic() for _ in range(workers)}
     stopping = False

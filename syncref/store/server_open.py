@@ -5,7 +5,6 @@ A commit whose outcome is unknown is StorageFailed (not definite); conflicts and
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -144,29 +143,3 @@ def create_database(admin_dsn: str, name: str) -> None:
         raise translated(error) from error
     finally:
         engine.dispose()
-
-
-def await_provisioned(dsn: str, *, wait_s: float = 10.0) -> None:
-    """Return once the database answers and is provisioned.
-
-    Raises StorageFailed when it does not answer in time, ConfigInvalid when it was never provisioned.
-    """
-    engine = open_engine(dsn, connections=1)
-    shown = engine.url.render_as_string(hide_password=True)
-    deadline = time.monotonic() + wait_s
-    try:
-        while True:
-            try:
-                with engine.connect() as connection:
-                    found = connection.execute(text("SELECT to_regclass('term')")).scalar()
-                    ready = found is not None and connection.execute(text("SELECT 1 FROM term")).first()
-                break
-            except SQLAlchemyError as error:
-                if time.monotonic() > deadline:
-                    reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-                    raise StorageFailed(f"the database {shown} does not answer: {reason}") from error
-                time.sleep(0.3)
-    finally:
-        engine.dispose()
-    if not ready:
-        raise ConfigInvalid(f"the database {shown} is not provisioned: run `syncref provision server`")

@@ -7,7 +7,7 @@ back from their bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.dialects.postgresql import insert
 
 from syncref.core.settlement import DayFacts, Sums, add
+from syncref.core.step import replace
 from syncref.store.server_schema import abandoned
 from syncref.wire.entry import Continued, DayClosed, DayOpened, Entry, Receipt, decode_entry
 

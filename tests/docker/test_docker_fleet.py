@@ -159,6 +159,18 @@ def test_a_standby_follows_its_primary(fleet: DockerFleet) -> None:
         assert until(lambda url=standby: run_sql(url, "SELECT pg_is_in_recovery(), to_regclass('t') IS NOT NULL"))  # type: ignore[misc]
 
 
+def test_a_database_stops_at_once_although_clients_are_connected(fleet: DockerFleet) -> None:
+    """As an administrator stops it: open connections don't hold it up until it has to be killed."""
+    fleet.start_postgres()
+    connection = psycopg2.connect(plain_dsn(fleet.dsn("shop")))
+    try:
+        assert fleet.stop("postgres") == 0
+    finally:
+        connection.close()
+    fleet.start("postgres")
+    assert run_sql(fleet.dsn("shop"), "SELECT true")
+
+
 def run_sql(dsn: str, statement: str) -> bool:
     """Run a statement; true when every value of its first row is."""
     connection = psycopg2.connect(plain_dsn(dsn))

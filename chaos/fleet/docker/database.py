@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ def node(made: Server, *, caps: Caps, settings: Mapping[str, str] | None, health
     return NodePlan(
         name=made.name, argv=("postgres", *words), env=made.environment, caps=caps, health_url=health_url,
         health_deadline_s=HEALTH_S,
+        stop_signal=signal.SIGINT,  # fast: SIGTERM would wait for every client to leave
     )  # fmt: skip
 
 

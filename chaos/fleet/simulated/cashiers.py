@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from chaos.fleet.simulated.history import Asked
 from chaos.fleet.simulated.plan import Action
 from chaos.fleet.simulated.till import Operation, Told
 from syncref.core.selling import Basket, LineAsked, LineReturned, PaymentAsked, Return
+from syncref.core.step import replace
 
 if TYPE_CHECKING:
     from chaos.fleet.simulated.world import World

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.feed_desk import ChunkAsked, FeedAsked
+from chaos.fleet.simulated.staging import held_against
 from syncref.core import downlink
 from syncref.core import downlink_messages as down
 from syncref.core.ingest import Refusal
+from syncref.core.step import replace
 from syncref.wire.sync import FeedPage, LoadChunk
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Receiver:
             case down.Stage():
                 return self._stage(effect)
             case down.DropStage():
-                till.store.write("drop", sync=False)
+                if till.store.run is not None and till.store.run.id == effect.run:
+                    till.store.write("drop", sync=False)
             case down.StoreChunk():
                 till.store.write("chunk", effect)
                 return down.ChunkStored()
@@ -85,9 +87,10 @@ class Receiver:
         return None
 
     def _stage(self, effect: down.Stage) -> down.DownlinkEvent:
-        if self.till.store.robbed(effect.run):
+        store = self.till.store
+        if held_against(store.holder, effect):
             return self._conflicted()
-        self.till.store.write("stage", effect.run, effect.rows)
+        store.write("stage", effect.run, effect.rows)
         return down.Staged()
 
     def apply(self, effect: down.Apply) -> down.DownlinkEvent:
@@ -111,6 +114,7 @@ class Receiver:
             cursor=store.cursor,
             urgent_pos=store.urgent_pos,
             loaded=store.loaded,
+            holder=store.holder,
             draw=self.till.world.draw.random(),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +11,7 @@ from chaos.fleet.simulated.server_store import Posted, SqlError
 from syncref.core import failover, ingest
 from syncref.core.ingest import JournalRow, Plan, Refusal
 from syncref.core.posting import Posting, Remedy, classify_sqlstate, remedy, set_aside
+from syncref.core.step import replace
 from syncref.domain.identity import Key
 from syncref.wire.entry import Entry, decode_entry
 from syncref.wire.sync import Ack, Batch, Hello

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct
 
 from chaos.fleet.simulated.disk import Disk
 from chaos.fleet.simulated.network import Killed, Link
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from chaos.fleet.simulated.world import World
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(Struct, frozen=True, kw_only=True):
     """What a cashier asks: a basket to sell, lines to return, a receipt to void, a day to open or close."""
 
     op_id: bytes
@@ -31,8 +31,7 @@ class Operation:
     request: Basket | Return | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True):
     """What the cashier hears. An unknown outcome is not told: no answer comes."""
 
     ok: bool

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 
 from chaos.fleet.simulated.disk import Disk
 from chaos.fleet.simulated.master_rows import MasterRows
-from syncref.core.downlink_messages import Apply, ApplyUrgent, DownlinkState, Loading, Run, StoreChunk
+from syncref.core.downlink_messages import (
+    Apply,
+    ApplyUrgent,
+    DownlinkState,
+    Holder,
+    Loading,
+    Run,
+    StoreChunk,
+)
 from syncref.core.journal_messages import Commit, DayTotals, JournalState, Mode, Prior
 from syncref.core.selling import Offer, Original, PriceRow
 from syncref.core.step import replace
@@ -271,8 +279,13 @@ class TillStore:
             if staged is None or staged.version <= row.version:
                 self.stage[place] = row
 
+    @property
+    def holder(self) -> Holder | None:
+        """Whose the stage is."""
+        return None if self.run is None else Holder(run=self.run.id, pages=self.staged_pages)
+
     def _do_drop(self) -> None:
-        self.run, self.stage = None, {}
+        self.run, self.stage, self.staged_pages = None, {}, 0
 
     def _do_urgent(self, effect: ApplyUrgent) -> None:
         self._new_term(effect.term)
@@ -290,10 +303,6 @@ class TillStore:
         if self.cursor != effect.expected or staged != effect.run.pages:
             return True
         return self.written_since(effect.generation)
-
-    def robbed(self, run: Run) -> bool:
-        """Return whether another run has dropped the earlier pages of this one."""
-        return run.pages > 1 and (self.run is None or self.run.id != run.id)
 
     def written_since(self, generation: int) -> bool:
         """Return whether rows were written after a page of that generation was asked for."""

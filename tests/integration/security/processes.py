@@ -22,6 +22,7 @@ from tests.integration.server.pair import free_port
 WAIT_S = 60.0
 HOST = "127.0.0.1"
 PIN = "394857"
+WORKERS = 2
 _SYNCREF = "import sys; from syncref.cli import main; sys.argv[0] = 'syncref'; main()"
 _MASTERS = {
     "tax_rates": "tax_code,rate_bp\nN,1900\n",
@@ -93,7 +94,7 @@ class RealShop:
         self._write("till/secret", self.secrets["T01"])
         for name, content in _MASTERS.items():
             self._write(f"masters/{name}.csv", content)
-        server = self._toml("server", "server", database=self.dsn, workers=2)
+        server = self._toml("server", "server", database=self.dsn, workers=WORKERS)
         till = self._toml(
             "till", "till", name="T01", database=f"sqlite:///{self.folder}/till/till.db",
             servers=[self.url("server")], credential_file=str(self.folder / "till/secret"),
@@ -178,6 +179,10 @@ class RealShop:
     def shown(self, node: str) -> str:
         """Return the certificate that a node shows to a new connection, in PEM."""
         return ssl.get_server_certificate((HOST, self.ports[node]))
+
+    def log(self, node: str) -> str:
+        """Return what a node has logged so far."""
+        return (self.folder / f"{node}.log").read_text(errors="replace")
 
     def close(self) -> None:
         """End all processes."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from syncref.certificates import make_authority
 from syncref.server.embedded import EmbeddedPostgres
 from tests.integration.conftest import new_database
-from tests.integration.security.processes import HOST, PIN, RealShop, until
+from tests.integration.security.processes import HOST, PIN, WORKERS, RealShop, until
 
 YEARS = {"1970": 0, "2050": 2_524_608_000}
 
@@ -48,10 +50,9 @@ def test_the_authority_is_changed_without_a_stop(real: RealShop) -> None:
         )
         told = real.command("provision", "certificate", "--ca", str(real.folder / "next"), "--name", HOST, *files)
         assert f"for {HOST}, valid until" in told
-    until(
-        lambda: all(real.shown(n) == (real.folder / n / "tls.pem").read_text() for n in pids), "new certificates"
-    )
-    assert real.shown("server") != old
+    for node, workers in (("server", WORKERS), ("till", 1)):
+        until(lambda n=node, w=workers: real.log(n).count('"certificate_taken"') >= w, f"{node}'s new certificate")
+        assert real.shown(node) == (real.folder / node / "tls.pem").read_text() != old
     real.sell(token)
     believed.write_bytes((real.folder / "next" / "ca.pem").read_bytes())
     real.sell(token)
@@ -95,6 +96,24 @@ def test_a_server_that_can_not_show_who_it_is_is_an_alarm_of_the_till_until_it_c
     assert real.ask("POST", "till", "/v1/sales", token=token, body=body)["sync"] == "stored"
     real.certify("server", authority="next" if (real.folder / "next").exists() else "ca")
     until(lambda: real.status()["alarm"] is None and real.status()["backlog"] == 0, "the end of the alarm")
+
+
+def test_a_server_that_stops_does_not_wait_for_callers_who_keep_an_idle_connection(real: RealShop) -> None:
+    """Over TLS a close waits for the caller's own; one who never reads would hold the stop up."""
+    context = ssl.create_default_context(cafile=real.folder / "believed.pem")
+    server = real.processes["server"]
+    before = real.log("server").count("worker_stopped")
+    with (
+        socket.create_connection((HOST, real.ports["server"]), timeout=60) as raw,
+        context.wrap_socket(raw, server_hostname=HOST) as caller,
+    ):
+        caller.sendall(f"GET /v1/health HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert caller.recv(4096).startswith(b"HTTP/1.1 200")
+        server.stop()
+        assert real.log("server").count("worker_stopped") == before + WORKERS
+        assert "graceful shutdown exceeded" not in real.log("server")
+        server.start()
+        real.answers("server")
 
 
 def test_no_secret_is_in_a_log_an_answer_or_a_process_list(real: RealShop) -> None:

@@ -160,12 +160,48 @@ def counted(url: str, route: str) -> float:
     )
 
 
+def test_what_a_killed_server_leaves_in_the_temporary_folder_goes_with_the_next_start(
+    config: Path, folder: Path
+) -> None:
+    """And what belongs to one that runs stays."""
+    environment = os.environ | {"TMPDIR": str(folder)}
+    other = folder / "other.toml"
+    other.write_text(config.read_text().replace(listen_of(config), f"127.0.0.1:{free_port()}"))
+    seen: list[set[Path]] = []
+    running = []
+    try:
+        for which, last in ((config, True), (config, False), (other, False)):
+            started = subprocess.Popen(
+                command("server", "--config", str(which)), stderr=subprocess.DEVNULL, env=environment
+            )
+            running.append(started)
+            assert answers(f"http://{listen_of(which)}/v1/health")
+            seen.append(set(folder.glob("syncref-metrics-*")))
+            if last:
+                started.kill()
+                started.wait()
+                await_refused(config)
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait(WAIT_S)
+    assert [len(found) for found in seen] == [1, 1, 2]
+    assert not seen[0] & seen[1]
+    assert seen[1] < seen[2]
+    assert not list(folder.glob("syncref-metrics-*"))
+
+
 def test_killing_the_server_takes_its_workers_along(config: Path) -> None:
     """kill -9 leaves nothing that still listens."""
     process = subprocess.Popen(command("server", "--config", str(config)), stderr=subprocess.DEVNULL)
     assert answers(f"http://{listen_of(config)}/v1/health")
     process.kill()
     process.wait()
+    await_refused(config)
+
+
+def await_refused(config: Path) -> None:
+    """Wait until nothing listens on a server.toml's address."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
         with socket.socket() as probe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -24,6 +23,7 @@ from syncref.core.downlink_messages import (
     DropStage,
     Fetch,
     FetchChunk,
+    Holder,
     PageArrived,
     Refused,
     SetTimer,
@@ -38,6 +38,7 @@ from syncref.core.downlink_messages import (
     UrgentApplied,
     Wake,
 )
+from syncref.core.step import replace
 from syncref.domain.identity import Cursor, Term
 from syncref.wire.sync import FeedPage, FeedRow, LoadChunk, TermWire
 
@@ -150,7 +151,7 @@ def test_urgent_rows_go_ahead_of_the_run() -> None:
     down.page(last=False, scan_to=120, after=None, pos=120, urgent=(ROW,), urgent_pos=115)
     assert down.effects == [ApplyUrgent(term=TERM, rows=(ROW,), urgent_pos=115)]
     conflicted = Downlink(down.state).on(ApplyConflicted(cursor=LOADED.cursor, urgent_pos=0, loaded=True))
-    assert conflicted.effects[0] == DropStage()
+    assert conflicted.effects[0] == DropStage(run=FRESH)
     assert down.on(UrgentApplied()).only(Stage)
     assert down.on(Staged()).only(Fetch).urgent_pos == 115
 
@@ -160,7 +161,7 @@ def test_a_change_of_term_discards_what_is_staged() -> None:
     down = Downlink().on(Wake()).page(last=False, scan_to=120, after=None, pos=120).on(Staged())
     down.page(term=NEXT, from_pos=120)
     assert down.effects[0] == TermMet(term=NEXT)
-    assert down.effects[1] == DropStage()
+    assert down.effects[1] == DropStage(run=FRESH)
     assert down.only(Fetch).pos == 100
     apply = down.page(term=NEXT).only(Apply)
     assert apply.cursor == Cursor(term=NEXT, pos=110)
@@ -256,7 +257,7 @@ def test_a_conflict_drops_the_run_and_goes_on_from_where_the_other_one_came() ->
     down = Downlink().on(Wake()).page()
     other = Cursor(term=TERM, pos=125)
     down.on(ApplyConflicted(cursor=other, urgent_pos=3, loaded=True))
-    assert down.effects[0] == DropStage()
+    assert down.effects[0] == DropStage(run=FRESH)
     assert (down.only(Fetch).pos, down.only(Fetch).urgent_pos) == (125, 3)
 
 
@@ -273,6 +274,28 @@ def test_two_runs_that_drop_each_others_pages_let_chance_decide() -> None:
         delays.append(down.only(SetTimer).delay_ms)
         down.on(TimerFired(timer=down.state.timer))
     assert delays == [50, 200, 800, 3200, 12_800]
+
+
+def test_a_run_whose_pages_are_gone_ends_at_once() -> None:
+    """It is another run's turn: what it has staged since is left to it, and no further page is fetched in vain."""
+    down = Downlink().on(Wake()).page(tombstone_floor=101).chunk("product", None)
+    assert down.only(Stage).over is None
+    other = Holder(run=b"o" * 16, pages=4)
+    down.on(ApplyConflicted(cursor=LOADED.cursor, urgent_pos=0, loaded=True, holder=other, draw=1.0))
+    assert down.effects == [DropStage(run=FRESH), SetTimer(timer=down.state.timer, delay_ms=50)]
+    assert (down.state.run, down.state.loading) == (None, None)
+    assert down.on(TimerFired(timer=down.state.timer)).only(Fetch).pos == 100
+
+
+def test_only_the_stage_of_a_run_that_stands_still_is_taken_over() -> None:
+    """It is taken over as it was last seen; with its next pages a run holds what it has, and nothing else."""
+    other = Holder(run=b"o" * 16, pages=4)
+    down = Downlink().on(Wake()).page(last=False, scan_to=120, after=None, pos=120)
+    down.on(ApplyConflicted(cursor=LOADED.cursor, urgent_pos=0, loaded=True, holder=other))
+    down.on(TimerFired(timer=down.state.timer)).page(last=False, scan_to=120, after=None, pos=120)
+    assert down.only(Stage).over == other
+    down.on(Staged()).page(from_pos=120, last=False, scan_to=130, after=None, pos=130)
+    assert down.only(Stage).over is None
 
 
 def test_a_run_that_ends_in_a_mismatch_ends_no_quarrel() -> None:
@@ -319,7 +342,7 @@ def test_a_failing_store_begins_the_run_again(phase: str) -> None:
     else:
         down = Downlink().on(Wake()).page(last=phase == "apply")
     down.on(StoreFailed(draw=0.5))
-    assert down.effects[0] == DropStage()
+    assert down.effects[0] == DropStage(run=None if phase == "chunk" else FRESH)
     down.on(TimerFired(timer=down.state.timer))
     if phase == "chunk":
         assert down.only(FetchChunk).start_pos is None
@@ -443,14 +466,3 @@ def test_chunks_of_a_first_load_are_shortened_as_well() -> None:
     down = fail(Downlink(DownlinkState()).on(Wake()), 2)
     assert down.only(FetchChunk).limit == 1250
     assert down.chunk("product", '["milk"]').on(ChunkStored()).only(FetchChunk).limit == 2500
-
-
-def test_a_run_whose_pages_another_dropped_gives_way_at_its_next_page() -> None:
-    """It leaves the other's pages alone, and whatever it was fetching anew begins from the feed again."""
-    down = Downlink().on(Wake()).page(tombstone_floor=101).chunk("product", '["milk"]').on(Staged())
-    down.chunk("product", None)
-    assert down.only(Stage).run.pages == 2
-    down.on(ApplyConflicted(cursor=LOADED.cursor, urgent_pos=0, loaded=True))
-    assert not any(isinstance(effect, DropStage) for effect in down.effects)
-    assert (down.state.phase, down.state.run, down.state.loading) == (DownPhase.BACKOFF, None, None)
-    assert down.on(TimerFired(timer=down.state.timer)).only(Fetch).pos == 100

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from syncref.core.settlement import DayFacts, State, Sums, add, settle
+from syncref.core.step import replace
 
 TWO = Sums(sales=2, gross=300, tax=40, by_tender=(("cash", 300),), by_rate=((700, 300, 40),))
 ONE = Sums(sales=1, gross=100, tax=16, by_tender=(("card", 100),), by_rate=((1900, 100, 16),))

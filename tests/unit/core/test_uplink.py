@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
 from syncref.core import uplink
+from syncref.core.step import replace
 from syncref.core.uplink_messages import (
     Alarm,
     BatchAcked,

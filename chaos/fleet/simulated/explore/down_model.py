@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +18,7 @@ from chaos.fleet.simulated.explore.down_state import (
     conflicts,
     digest,
     dropped,
+    holder,
     live_rows,
     put,
     server,
@@ -26,9 +26,11 @@ from chaos.fleet.simulated.explore.down_state import (
 )
 from chaos.fleet.simulated.explore.engine import Next, Violation
 from chaos.fleet.simulated.server_store import MasterChange
+from chaos.fleet.simulated.staging import held_against
 from syncref.core import downlink
 from syncref.core import downlink_messages as down
 from syncref.core.downlink_messages import DownlinkOptions, DownlinkState, DownPhase
+from syncref.core.step import replace
 from syncref.domain.identity import Cursor, Key, Term
 from syncref.wire.sync import FeedPage, LoadChunk
 
@@ -138,10 +140,13 @@ class DownModel:
                 letter = Letter("ask", index, True, shelf.generation, effect)
                 return replace(world, mail=(*world.mail, letter))
             case down.Stage():
+                if held_against(holder(shelf), effect):
+                    return self._tell(world, index, _conflicted(world))
                 world = replace(world, shelf=staged(shelf, effect.run, effect.rows))
                 return self._tell(world, index, down.Staged())
             case down.DropStage():
-                return replace(world, shelf=dropped(shelf))
+                own = shelf.run is not None and shelf.run.id == effect.run
+                return replace(world, shelf=dropped(shelf)) if own else world
             case down.ApplyUrgent():
                 return self._urgent(world, index, effect)
             case down.Apply():
@@ -241,7 +246,9 @@ def _promoted(world: Down) -> Down:
 
 def _conflicted(world: Down) -> down.ApplyConflicted:
     shelf = world.shelf
-    return down.ApplyConflicted(cursor=shelf.cursor, urgent_pos=shelf.urgent_pos, loaded=True)
+    return down.ApplyConflicted(
+        cursor=shelf.cursor, urgent_pos=shelf.urgent_pos, loaded=True, holder=holder(shelf)
+    )
 
 
 def _answer(world: Down, letter: Letter) -> Letter:

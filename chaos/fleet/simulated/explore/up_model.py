@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +30,7 @@ from syncref.core import uplink_messages as up
 from syncref.core.failover import FailoverState, Role
 from syncref.core.ingest import Refusal
 from syncref.core.selling import Basket, LineAsked, Offer, PaymentAsked, PriceRow
+from syncref.core.step import replace
 from syncref.core.uplink_messages import UplinkOptions, UplinkState
 from syncref.domain.identity import Key, Mark, Term
 from syncref.wire.entry import Continued, encode_entry

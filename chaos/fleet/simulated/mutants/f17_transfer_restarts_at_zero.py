@@ -24,8 +24,9 @@ def transport_failed(state: DownlinkState, event: TransportFailed, options: Down
     step = _transport_failed(state, event, options)
     if step.state.phase is not DownPhase.BACKOFF:
         return step
+    dropped = DropStage(run=None if step.state.run is None else step.state.run.id)
     loading = None if step.state.loading is None else Loading(tables=options.tables)
-    return Step(replace(step.state, run=None, loading=loading), (DropStage(), *step.effects))
+    return Step(replace(step.state, run=None, loading=loading), (dropped, *step.effects))
 
 
 MUTANT = Mutant(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chaos.fleet.simulated import misfortunes
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from chaos.fleet.simulated.till import TillNode
 from chaos.fleet.simulated.world import World
 from syncref.core import journal, posting
+from syncref.core.step import replace
 from syncref.domain import identity
 
 _reprovision = misfortunes.reprovision
