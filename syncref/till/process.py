@@ -177,6 +177,7 @@ class Till:
             options=DownlinkOptions(
                 servers=len(self.settings.till.servers),
                 backoff_max_ms=self.settings.sync.backoff_max_ms,
+                good_ms=self.settings.sync.request_timeout_ms // 4,
                 tables=tuple(table.name for table in MASTERS),
             ),
             clock=self.clock,
