@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from syncref.core.step import Step
 from syncref.domain.identity import Cursor, Term
-from syncref.wire.sync import FeedPage, FeedRow, LoadChunk
+from syncref.wire.sync import PAGE_ROWS_MAX, FeedPage, FeedRow, LoadChunk
 
 
 class DownPhase(Enum):
@@ -29,6 +29,9 @@ class DownlinkOptions(Struct, frozen=True, kw_only=True):
 
     pause_ms  how long to rest after a run that did not move the cursor: an open transaction on the server
               holds the horizon back, and its answers would come at once, again and again
+    page_rows how many rows a page or chunk is to have at most
+    good_ms   a shortened page that came whole within that is followed by one of twice its length;
+              so is the last of `steady_pages` that came at all
     """
 
     servers: int = 1
@@ -36,6 +39,9 @@ class DownlinkOptions(Struct, frozen=True, kw_only=True):
     pause_ms: int = 500
     backoff_base_ms: int = 50
     backoff_max_ms: int = 5000
+    page_rows: int = PAGE_ROWS_MAX
+    good_ms: int = 1250
+    steady_pages: int = 8
     tables: tuple[str, ...] = ()
 
 
@@ -84,6 +90,8 @@ class DownlinkState(Struct, frozen=True, kw_only=True):
 
     `conflicts` counts runs that came to nothing because of another one, since one was applied; `holder` is that
     other one as it was at the last of them, if it had something staged.
+    `shortened`: how often the length of a page is halved, so that one fits through the line in time; `steady`
+    counts the full pages that came at that length.
     """
 
     cursor: Cursor | None = None
@@ -102,6 +110,8 @@ class DownlinkState(Struct, frozen=True, kw_only=True):
     holder: Holder | None = None
     generation: int = 0
     server_index: int = 0
+    shortened: int = 0
+    steady: int = 0
 
 
 # --- events
@@ -128,20 +138,23 @@ class PageArrived(Struct, frozen=True, kw_only=True):
 
     generation  how often master rows had been written on this till when the page was asked for. Only a
                 till that lets two syncs overlap needs to count.
+    took_ms     from the request to the end of its answer
     """
 
     request: int
     page: FeedPage
     fresh_id: bytes
     generation: int = 0
+    took_ms: int = 0
     draw: float = 0.5
 
 
 class ChunkArrived(Struct, frozen=True, kw_only=True):
-    """A chunk of a table answered request `request`."""
+    """A chunk of a table answered request `request`, `took_ms` after it."""
 
     request: int
     chunk: LoadChunk
+    took_ms: int = 0
     draw: float = 0.5
 
 
@@ -196,10 +209,11 @@ class Refused(Struct, frozen=True, kw_only=True):
 
 
 class TransportFailed(Struct, frozen=True, kw_only=True):
-    """No answer to request `request`."""
+    """No answer to request `request` in `took_ms`, not counting what the server was allowed to hold it."""
 
     request: int
     draw: float
+    took_ms: int = 0
 
 
 DownlinkEvent = (
@@ -222,7 +236,10 @@ DownlinkEvent = (
 
 
 class Fetch(Struct, frozen=True, kw_only=True):
-    """Ask for a feed page from `pos`, which is of `term`; `scan_to` and `after` continue a round."""
+    """Ask for a feed page from `pos`, which is of `term`; `scan_to` and `after` continue a round.
+
+    `limit`: rows at most.
+    """
 
     request: int
     server_index: int
@@ -232,16 +249,18 @@ class Fetch(Struct, frozen=True, kw_only=True):
     after: tuple[str, str] | None
     urgent_pos: int
     wait_ms: int
+    limit: int
 
 
 class FetchChunk(Struct, frozen=True, kw_only=True):
-    """Ask for a chunk of a table in key order."""
+    """Ask for a chunk of a table in key order, of `limit` rows at most."""
 
     request: int
     server_index: int
     table: str
     after: str | None
     start_pos: int | None
+    limit: int
 
 
 class ApplyUrgent(Struct, frozen=True, kw_only=True):

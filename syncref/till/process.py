@@ -146,7 +146,7 @@ class Till:
             return closed_journals(connection)
 
     def _owe(self, closed: Closed) -> None:
-        self.sync.owe(OwedUplink(self._parts(), closed))
+        self.sync.owe(OwedUplink(self._parts(), closed, grown=self.uplink.wake))
 
     def _parts(self) -> UplinkParts:
         return UplinkParts(
@@ -177,6 +177,7 @@ class Till:
             options=DownlinkOptions(
                 servers=len(self.settings.till.servers),
                 backoff_max_ms=self.settings.sync.backoff_max_ms,
+                good_ms=self.settings.sync.request_timeout_ms // 4,
                 tables=tuple(table.name for table in MASTERS),
             ),
             clock=self.clock,

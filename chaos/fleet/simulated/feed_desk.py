@@ -25,6 +25,7 @@ class FeedAsked:
     after: tuple[str, str] | None
     urgent_pos: int
     wait_ms: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class ChunkAsked:
     table: str
     after: str | None
     start_pos: int | None
+    limit: int
 
 
 class FeedDesk:
@@ -77,6 +79,7 @@ class FeedDesk:
             after=asked.after,
             urgent_pos=asked.urgent_pos,
             key=asked.key,
+            limit=asked.limit,
         )
 
     def _wait_over(self, boot: int, asked: FeedAsked, respond: Respond, gone: list[bool]) -> None:
@@ -98,4 +101,7 @@ class FeedDesk:
         if not self.server.open:
             respond(Refusal(code="not_live", message="not the live server"))
             return
-        respond(self.server.store.chunk(table=asked.table, after=asked.after, start_pos=asked.start_pos))
+        chunk = self.server.store.chunk(
+            table=asked.table, after=asked.after, start_pos=asked.start_pos, limit=asked.limit
+        )
+        respond(chunk)

@@ -11,6 +11,7 @@ from chaos.fleet.simulated.disk import Disk
 from chaos.fleet.simulated.intruder import Intruder
 from chaos.fleet.simulated.network import Weather
 from chaos.fleet.simulated.plan import Action
+from chaos.fleet.simulated.receiver import REQUEST_TIMEOUT_MS
 from chaos.fleet.simulated.till_store import TillStore
 from syncref.core import failover
 from syncref.core.failover import Role
@@ -117,6 +118,14 @@ def bad_line(world: World, action: Action) -> None:
         world.loop.after(1500 if off else 6000, cut_off, not off)
 
     cut_off(True)
+
+
+def narrow_line(world: World, action: Action) -> None:
+    """Give a till a line, for good, that brings four rows of masters within a request's time, and not eight."""
+    till = _till(world, action)
+    for link in till.links:
+        link.usual = Weather(row_ms=REQUEST_TIMEOUT_MS // 6)
+        link.weather = link.fair()
 
 
 def outage(world: World, action: Action) -> None:
@@ -540,6 +549,7 @@ KINDS: dict[str, Callable[[World, Action], None]] = {
         black,
         stall,
         bad_line,
+        narrow_line,
         outage,
         scrap,
         answers_cut,

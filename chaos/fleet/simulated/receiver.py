@@ -130,7 +130,9 @@ class Receiver:
         asked: FeedAsked | ChunkAsked
         wait_ms = 0
         if isinstance(effect, down.FetchChunk):
-            asked = ChunkAsked(table=effect.table, after=effect.after, start_pos=effect.start_pos)
+            asked = ChunkAsked(
+                table=effect.table, after=effect.after, start_pos=effect.start_pos, limit=effect.limit
+            )
         else:
             wait_ms = effect.wait_ms
             asked = FeedAsked(
@@ -141,23 +143,27 @@ class Receiver:
                 after=effect.after,
                 urgent_pos=effect.urgent_pos,
                 wait_ms=wait_ms,
+                limit=effect.limit,
             )
         request = effect.request
         world = self.till.world
         generation = self.till.store.generation
+        asked_ms = world.loop.now
 
         def done(answer: object) -> None:
-            self.till.guarded(self._heard, request, generation, answer)
+            took_ms = world.loop.now - asked_ms
+            self.till.guarded(self._heard, request, generation, answer, took_ms)
 
         def failed() -> None:
-            failure = down.TransportFailed(request=request, draw=world.draw.random())
+            took_ms = max(0, world.loop.now - asked_ms - wait_ms)
+            failure = down.TransportFailed(request=request, draw=world.draw.random(), took_ms=took_ms)
             self.till.guarded(self.step, failure)
 
         what = "chunk" if isinstance(effect, down.FetchChunk) else "feed"
         timeout = wait_ms + REQUEST_TIMEOUT_MS
         self.till.links[effect.server_index].ask(what, asked, timeout_ms=timeout, done=done, failed=failed)
 
-    def _heard(self, request: int, generation: int, answer: object) -> None:
+    def _heard(self, request: int, generation: int, answer: object, took_ms: int) -> None:
         world = self.till.world
         draw = world.draw.random()
         match answer:
@@ -168,10 +174,11 @@ class Receiver:
                         page=answer,
                         fresh_id=world.fresh(),
                         generation=generation,
+                        took_ms=took_ms,
                         draw=draw,
                     )
                 )
             case LoadChunk():
-                self.step(down.ChunkArrived(request=request, chunk=answer, draw=draw))
+                self.step(down.ChunkArrived(request=request, chunk=answer, took_ms=took_ms, draw=draw))
             case Refusal():
                 self.step(down.Refused(request=request, code=answer.code, draw=draw))

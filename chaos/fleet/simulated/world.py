@@ -13,6 +13,7 @@ from chaos.fleet.simulated.loop import Loop
 from chaos.fleet.simulated.misfortunes import befall
 from chaos.fleet.simulated.network import SPEED_MS, Client, Link, Respond
 from chaos.fleet.simulated.plan import Action, Plan
+from chaos.fleet.simulated.receiver import REQUEST_TIMEOUT_MS
 from chaos.fleet.simulated.server import ServerNode
 from chaos.fleet.simulated.server_store import ServerStore
 from chaos.fleet.simulated.till import TillNode
@@ -52,6 +53,8 @@ class World:
             servers=2,
             wait_ms=plan.settings.get("wait_ms", 4000),
             backoff_max_ms=2000,
+            page_rows=plan.page_rows,
+            good_ms=REQUEST_TIMEOUT_MS // 4,
             tables=TABLES,
         )
         self.history = History()

@@ -257,12 +257,19 @@ def _answer(world: Down, letter: Letter) -> Letter:
     asked = letter.body
     body: FeedPage | LoadChunk
     if isinstance(asked, down.FetchChunk):
-        body = store.chunk(table=asked.table, after=asked.after, start_pos=asked.start_pos)
+        body = store.chunk(table=asked.table, after=asked.after, start_pos=asked.start_pos, limit=asked.limit)
     else:
         pos = asked.pos
         if asked.term != world.term and asked.scan_to is None:
             pos = min(pos, store.horizon())
-        body = store.page(pos=pos, scan_to=asked.scan_to, after=asked.after, urgent_pos=asked.urgent_pos, key=KEY)
+        body = store.page(
+            pos=pos,
+            scan_to=asked.scan_to,
+            after=asked.after,
+            urgent_pos=asked.urgent_pos,
+            key=KEY,
+            limit=asked.limit,
+        )
     return letter._replace(kind="answer", body=body)
 
 
