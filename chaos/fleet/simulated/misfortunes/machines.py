@@ -1,4 +1,4 @@
-"""Misfortunes of machines: killed, without power, with wrong clocks or full disks, set back, copied or replaced."""
+"""Misfortunes of machines: killed, without power, with wrong clocks or full disks, set back or copied."""
 
 from __future__ import annotations
 
