@@ -51,8 +51,8 @@ class UplinkState(Struct, frozen=True, kw_only=True):
     anchor   the last pruned mark (the genesis when nothing is pruned): the lowest that can be compared
     sent     the server's mark in this session: what is loaded next comes after it
     inflight the last mark of the batch that is under way
-    frozen   another journal of this till continues this one: its entries are still owed to every server,
-             nothing is added, and nothing of it is ever rebased
+    frozen   another journal of this till continues this one: its entries are still owed to every server, and
+             nothing is added; what a server has otherwise is recalled, to go on in the till's own journal
     request  numbers what was asked of servers, so that an answer to something given up moves nothing
     """
 
@@ -169,6 +169,12 @@ class Rebased(Struct, frozen=True, kw_only=True):
     genesis: Mark
 
 
+class Recalled(Struct, frozen=True, kw_only=True):
+    """A frozen journal ends at `head` now."""
+
+    head: Mark
+
+
 class Pruned(Struct, frozen=True, kw_only=True):
     """Everything up to `anchor` is gone from the till."""
 
@@ -188,6 +194,7 @@ UplinkEvent = (
     | Refused
     | TransportFailed
     | Rebased
+    | Recalled
     | Pruned
     | StoreFailed
 )
@@ -260,6 +267,15 @@ class Rebase(Struct, frozen=True, kw_only=True):
     common: Mark
 
 
+class Recall(Struct, frozen=True, kw_only=True):
+    """Let a frozen journal end at `common`, and journal what it has after it at the end of the till's own one.
+
+    In one transaction, under the original op ids. Answer: Recalled to this core, and the new head to the others.
+    """
+
+    common: Mark
+
+
 class Prune(Struct, frozen=True, kw_only=True):
     """Up to `safe` may go, of what is also tallied and older than the retention.
 
@@ -277,5 +293,7 @@ class Alarm(Struct, frozen=True, kw_only=True):
     detail: str
 
 
-UplinkEffect = PersistProgress | ReadHash | Load | SendHello | SendBatch | SetTimer | Rebase | Prune | Alarm
+UplinkEffect = (
+    PersistProgress | ReadHash | Load | SendHello | SendBatch | SetTimer | Rebase | Recall | Prune | Alarm
+)
 UplinkStep = Step[UplinkState, UplinkEffect]

@@ -148,7 +148,7 @@ class Till:
             return closed_journals(connection)
 
     def _owe(self, closed: Closed) -> None:
-        self.sync.owe(OwedUplink(self._parts(), closed))
+        self.sync.owe(OwedUplink(self._parts(), closed, grown=self.uplink.wake))
 
     def _parts(self) -> UplinkParts:
         return UplinkParts(

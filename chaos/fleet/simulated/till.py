@@ -134,6 +134,14 @@ class TillNode(Node):
         state = self.store.journal
         self.book(said.Rebased(key=new, head=state.head, counter=state.counter))
 
+    def recall(self, frozen: Key, common: Mark) -> None:
+        """Go on in the till's own journal with what a continued one has after a mark."""
+        self.store.write("recall", frozen.incarnation, common)
+        state = self.store.journal
+        self.note(f"recalls what a frozen journal has after {common.seq}, head is {state.head.seq}")
+        self.ledger = replace(self.ledger, pending=None)
+        self.book(said.Rebased(key=state.key, head=state.head, counter=state.counter))
+
     def die(self) -> None:
         """Stop at once; with the power, what was not synced may go."""
         if not self.alive:

@@ -88,6 +88,8 @@ class Uploader:
                 self._prune(effect)
             case up.Rebase():
                 self._rebase(effect)
+            case up.Recall():
+                self._recall(effect)
             case up.Alarm():
                 till.note(f"alarm {effect.code}: {effect.detail}")
                 till.world.watch.alarm(till, effect.code)
@@ -194,6 +196,11 @@ class Uploader:
             till.store.write("prune", upto)
             till.note(f"prunes up to {upto}")
             self.events.append(up.Pruned(anchor=till.store.anchor))
+
+    def _recall(self, effect: up.Recall) -> None:
+        """Journal anew what a server has otherwise of a journal that is continued."""
+        self.till.recall(self.state.key, effect.common)
+        self.events.append(up.Recalled(head=effect.common))
 
     def _rebase(self, effect: up.Rebase) -> None:
         """Continue the journal under a new key; what was common is still sent where it is missing."""
