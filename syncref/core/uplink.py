@@ -174,7 +174,7 @@ def _local_hash(state: UplinkState, event: LocalHash, options: UplinkOptions) ->
                 return _fork(state, options)
             state = replace(state, head=Mark(seq=event.seq, hash=event.hash))
         if event.hash is None:
-            detail = f"server has {event.seq}, pruned up to {state.anchor.seq}"
+            detail = f"server has {event.seq}, pruned up to {state.anchor.seq} {state.anchor.hash.hex()}"
             return _back_off(state, 1.0, options, alarm=Alarm(code="below_anchor", detail=detail))
         return _compared(state, event.hash, options)
     if state.phase is Phase.FORKED and state.probe is not None and state.probe.asked is None:

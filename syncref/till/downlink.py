@@ -257,6 +257,8 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
                 case Apply():
                     return self._apply(effect)
         except SyncrefError as error:
+            if isinstance(error, DiskFull):
+                self._reserve.refused()
             self.failed(error)
             return StoreFailed(draw=self.draw())
 

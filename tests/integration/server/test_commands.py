@@ -236,6 +236,21 @@ def test_the_settlement_command_prints_rows_or_json(config: Path) -> None:
     assert run("settlement", "--config", str(config), "--abandon", "T01").returncode == 2
 
 
+def test_losses_are_signed_by_command_and_refused_with_a_reason(config: Path) -> None:
+    """Nothing of T99 has ever been here, so there is nothing that it could owe."""
+    of_day = ("--config", str(config), "--date", "2025-03-01", "--evidence", "burnt")
+    refused = run("settlement", *of_day, "--abandon", "T99")
+    assert (refused.returncode, "no till T99 has ever been here" in refused.stderr) == (1, True)
+    refused = run("settlement", "lost", "T99-ABCDE-000001", "T99-ABCDE-000002", *of_day)
+    assert (refused.returncode, "no journals of T99 print ABCDE here" in refused.stderr) == (1, True)
+    entries = ("settlement", "lost-entries", "T99", "0" * 32, "7", "--config", str(config), "--evidence", "burnt")
+    refused = run(*entries, "0" * 64)
+    assert (refused.returncode, "T99 has no such journal here" in refused.stderr) == (1, True)
+    assert "hash 'xyz': expected 64" in run(*entries, "xyz").stderr
+    bad_date = run("settlement", "--config", str(config), "--date", "March", "--evidence", "x", "--abandon", "T1")
+    assert "date 'March': expected YYYY-MM-DD" in bad_date.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -282,7 +282,16 @@ def test_a_server_below_the_anchor_is_an_alarm_not_a_guess() -> None:
     """What it lacks is pruned here."""
     up = Uplink(replace(NEW, anchor=mark(6))).on(Wake()).answered(4).on(LocalHash(seq=4, hash=None))
     assert up.only(Alarm).code == "below_anchor"
+    assert up.only(Alarm).detail == f"server has 4, pruned up to 6 {mark(6).hash.hex()}"
     assert up.state.phase is Phase.BACKOFF
+
+
+def test_a_server_that_was_told_of_the_anchor_is_gone_on_with() -> None:
+    """An operator signed there that what lies below is lost: the next handshake is like any other."""
+    up = Uplink(replace(NEW, anchor=mark(6))).on(Wake()).answered(4).on(LocalHash(seq=4, hash=None))
+    up.on(TimerFired(timer=up.state.timer)).answered(6)
+    assert up.only(PersistProgress).acked == 6
+    assert up.on(Persisted()).only(Load).after == 6
 
 
 def test_at_head_or_anchor_nothing_needs_to_be_read() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.fleet.simulated import misfortunes
+from chaos.fleet.simulated.misfortunes import machines
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from chaos.fleet.simulated.till import TillNode
@@ -11,7 +11,7 @@ from syncref.core import journal, posting
 from syncref.core.step import replace
 from syncref.domain import identity
 
-_reprovision = misfortunes.reprovision
+_reprovision = machines.reprovision
 
 
 def short_number(incarnation: bytes) -> str:
@@ -42,6 +42,6 @@ MUTANT = Mutant(
         (identity, "short_number", short_number),
         (journal, "short_number", short_number),
         (posting, "short_number", short_number),
-        (misfortunes, "reprovision", reprovision),
+        (machines, "reprovision", reprovision),
     ],
 )
