@@ -163,6 +163,7 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], w
         sold.reigns.write(evidence)
         sold.probe.write(evidence)
     meta = meta_of(run, shop, sold, counted=counted, late_p99_ms=late_ms)
+    run.watch.phase("stopping")
     run.progress.say("stopping the shop")
     return meta
 

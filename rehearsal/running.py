@@ -41,7 +41,7 @@ def run_watched(path: Path, options: Options, port: int) -> int:
             progress.heard = board.hear
             progress.line(f"page       {address}")
             code = run_scenario(path, options, progress=progress, watch=board)
-            if board.state.outcome is None:
+            if board.outcome is None:
                 board.gave_up(board.last_line())
             return code
     except OSError as error:

@@ -7,6 +7,7 @@ Prometheus: base units (seconds, bytes), `_total` for counters, an instant as `.
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import ipaddress
 import os
@@ -29,6 +30,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from syncref.errors import ConfigInvalid, Forbidden, Unauthorized
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+PREFIX = "syncref-metrics-"
+TRIES_MAX = 10
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -144,8 +147,9 @@ def seconds(ms: int | None) -> float | None:
 @contextmanager
 def shared() -> Iterator[None]:
     """Let processes forked within count together; to be entered before any Meter is made."""
-    folder = tempfile.mkdtemp(prefix="syncref-metrics-")
-    os.environ[FOLDER] = folder
+    _sweep()
+    folder, lock = _made()
+    os.environ[FOLDER] = str(folder)
     kind = values.ValueClass
     # chosen when it was imported, before there was a folder
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call] # not annotated there
@@ -155,6 +159,40 @@ def shared() -> Iterator[None]:
         values.ValueClass = kind
         os.environ.pop(FOLDER, None)
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _made() -> tuple[Path, int]:
+    """Return a new folder, and its lock, which the last of the processes lets go, however it ends."""
+    for _ in range(TRIES_MAX):  # another process may sweep it before it is locked
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        lock = _locked(folder)
+        if lock is not None and folder.exists():
+            return folder, lock
+    raise ConfigInvalid(f"{tempfile.gettempdir()}: no folder could be made and locked there; set TMPDIR")
+
+
+def _sweep() -> None:
+    """Remove what processes that were killed left behind."""
+    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        lock = _locked(old)
+        if lock is not None:
+            shutil.rmtree(old, ignore_errors=True)
+            os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """Return an open lock of a folder, None when it can't be had."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def _read(file: Path | None) -> str | None:

@@ -54,7 +54,7 @@ def check(case: Case) -> CheckResult:
     reigns = read_reigns(case)
     now, old = accepted(case, "server"), accepted(case, "server-old")
     _identities(findings, case, reigns)
-    _one_live(findings, reigns, _parted(case))
+    _one_live(findings, reigns, _deaf(case))
     _accepted_once(findings, now, old)
     _one_writer(findings, case, now, old)
     _fenced(findings, case, reigns, old)
@@ -70,7 +70,8 @@ def check(case: Case) -> CheckResult:
     _figures(findings, case, reigns, now, terms)
     recovery = findings.figures.get("failover.recovery")
     took = f"; {recovery / 1000:.1f} s without a server at worst" if recovery is not None else ""
-    return findings.result(f"{len(terms)} take-overs, one accepted writer in each term{took}")
+    take_overs = f"{len(terms)} take-over{'s' if len(terms) != 1 else ''}"
+    return findings.result(f"{take_overs}, one accepted writer in each term{took}")
 
 
 def read_reigns(case: Case) -> list[Reign]:
@@ -110,16 +111,23 @@ def _identities(findings: Findings, case: Case, reigns: list[Reign]) -> None:
             findings.convict("one term number has two identities", term=number, servers=" ".join(known.values()))
 
 
-def _parted(case: Case) -> list[tuple[int, int]]:
-    """Return when the servers could not hear each other."""
-    return [
-        (fault.started_ms, fault.ended_ms)
-        for fault in case.meta.faults
-        if fault.kind == "partition" and fault.started_ms is not None and fault.ended_ms is not None
-    ]
+def _deaf(case: Case) -> dict[str, list[tuple[int, int]]]:
+    """Return, by server, when it could not hear of another: parted from it, or killed or paused itself.
+
+    Of a killed process the database goes on saying that it is live.
+    """
+    found: dict[str, list[tuple[int, int]]] = {server: [] for server in SIDES}
+    for fault in case.meta.faults:
+        if fault.started_ms is None or fault.ended_ms is None:
+            continue
+        for server, spans in found.items():
+            still = fault.kind in ("kill", "pause") and fault.bit is True and server in fault.targets
+            if still or fault.kind == "partition":
+                spans.append((fault.started_ms, fault.ended_ms))
+    return found
 
 
-def _one_live(findings: Findings, reigns: list[Reign], parted: list[tuple[int, int]]) -> None:
+def _one_live(findings: Findings, reigns: list[Reign], deaf: dict[str, list[tuple[int, int]]]) -> None:
     """In one term one server is live; one that is surpassed stops as soon as it hears of it."""
     live_in: dict[int, str] = {}
     latest: dict[str, Reign] = {}
@@ -140,14 +148,14 @@ def _one_live(findings: Findings, reigns: list[Reign], parted: list[tuple[int, i
                 "a server that came back was live in its old term", server=reign.server, term=reign.term_n,
                 higher=higher, at_ms=reign.at_ms,
             )  # fmt: skip
-    for server, until in _overtaken(reigns, parted).items():
+    for server, until in _overtaken(reigns, deaf).items():
         findings.convict("an old server stayed live beside the new one", server=server, for_ms=until)
 
 
-def _overtaken(reigns: list[Reign], parted: list[tuple[int, int]]) -> dict[str, int]:
+def _overtaken(reigns: list[Reign], deaf: dict[str, list[tuple[int, int]]]) -> dict[str, int]:
     """Return how long each server was live in a term while another was live in a higher one, if too long.
 
-    As long as they are parted they can't hear of each other, and it does not count.
+    As long as it could not hear of the other it does not count.
     """
     found: dict[str, int] = {}
     end_ms = reigns[-1].at_ms if reigns else 0
@@ -166,7 +174,7 @@ def _overtaken(reigns: list[Reign], parted: list[tuple[int, int]]) -> dict[str, 
         if rival is None:
             continue
         since = max(rival, reign.at_ms)
-        since = max([since, *(healed for begun, healed in parted if begun <= since < healed)])
+        since = max([since, *(healed for begun, healed in deaf.get(reign.server, ()) if begun <= since < healed)])
         if ended - since > ZOMBIE_MS:
             found[reign.server] = ended - since
     return found

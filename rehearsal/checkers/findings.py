@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rehearsal.model import CheckResult, Verdict
 
+_UNITS = {"_ms": "ms", "_s": "s", "_mib": "MiB"}
 Value = str | int | float | None
 Where = dict[str, Value]
 
@@ -87,6 +88,14 @@ def _summary(rows: list[dict[str, str]]) -> str:
     first = dict(rows[0])
     first.pop("verdict")
     text = first.pop("what")
-    where = ", ".join(f"{name} {value}" for name, value in first.items() if value)
+    where = ", ".join(_said(name, value) for name, value in first.items() if value)
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     return f"{text}: {where}{more}" if where else f"{text}{more}"
+
+
+def _said(name: str, value: str) -> str:
+    """Return a column and its value as people say it: took_s 60.5 is "took 60.5 s"."""
+    for suffix, unit in _UNITS.items():
+        if name.endswith(suffix):
+            return f"{name.removesuffix(suffix).replace('_', ' ')} {value} {unit}"
+    return f"{name.replace('_', ' ')} {value}"

@@ -41,11 +41,11 @@ def check(case: Case) -> CheckResult:
         findings.doubt("history has a hole", where=hole)
     findings.checked += case.history.lines
     _files(findings, case)
+    if meta.interrupted:
+        findings.doubt("the run was interrupted")
     for fault in meta.faults:
         _fault(findings, fault)
     _started_again(findings, case)
-    if meta.interrupted:
-        findings.doubt("the run was interrupted")
     for trouble in meta.trouble:
         findings.doubt("the lab had trouble", what_happened=trouble)
     _sold_enough(findings, case)

@@ -42,10 +42,18 @@ def record_scenario(
 def _fault(plan: FaultPlan, record: FaultRecord, started_ms: int, duration_s: float) -> dict[str, Any]:
     at_s = plan.at_s if record.started_ms is None else max(0, record.started_ms - started_ms) / 1000
     at_s = round(min(at_s, duration_s), 1)
-    for_s = round(min(record.for_s, duration_s - at_s), 1)
+    for_s = round(min(_lasted_s(record), duration_s - at_s), 1)
     return {
         "kind": plan.kind, "targets": list(plan.targets), "at": f"{at_s:g}s", "for": f"{for_s:g}s", **plan.params,
     }  # fmt: skip
+
+
+def _lasted_s(record: FaultRecord) -> float:
+    """Return how long a fault was on: less than planned where it was ended by hand or by the end of the load."""
+    if not record.for_s or record.started_ms is None or record.ended_ms is None:
+        return record.for_s
+    tenths = (record.ended_ms - record.started_ms) // 100  # down, so that what came next does not overlap
+    return min(record.for_s, max(1, tenths) / 10)
 
 
 def _said(done: Intervention) -> str:

@@ -109,7 +109,7 @@ class Watch:
         """Look at a shop that begins to sell."""
 
     def phase(self, name: str) -> None:
-        """Note that the run went on: settling, judging."""
+        """Note that the run went on: healing, settling, stopping (the last look at the shop), judging."""
 
     def judged(self, record: RunRecord) -> None:
         """Look at the outcome; the report is written."""

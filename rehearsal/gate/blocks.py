@@ -39,11 +39,12 @@ def run_block(place: Place, out: Path, *, only: Sequence[str] = (), p99: bool = 
     """Run the benchmarks once and return seconds by figure. Raises BlockFailed."""
     out.unlink(missing_ok=True)
     command = [
-        str(place.python), "-m", "pytest", str(BENCHMARKS), "-p", "no:cacheprovider", "-p", "no:xdist",
-        f"--benchmark-json={out}", "--benchmark-quiet",
+        str(place.python), "-m", "pytest", str(BENCHMARKS), "-p", "no:cacheprovider",
+        "-p", "pytest_benchmark.plugin", f"--benchmark-json={out}", "--benchmark-quiet",
         *(("-k", " or ".join(only)) if only else ()),
     ]  # fmt: skip
-    variables = {**os.environ, "PYTHONHASHSEED": "0", **place.variables}
+    alone = {"PYTHONHASHSEED": "0", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # other plugins: 3 s of imports
+    variables = {**os.environ, **alone, **place.variables}
     if SLOW not in place.variables:
         variables.pop(SLOW, None)
     try:

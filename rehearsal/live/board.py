@@ -88,6 +88,7 @@ class Board(Watch):
         self._said = 0
         self._step = 1
         self._ticks = 0
+        self._epoch = 0
         self._ended = threading.Event()
         self._poke = threading.Event()
         self._lock = threading.Lock()
@@ -99,6 +100,11 @@ class Board(Watch):
     def state(self) -> State:
         """The latest state."""
         return self._state
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the run ended, once it has."""
+        return self._outcome
 
     @property
     def report(self) -> Path | None:
@@ -123,23 +129,22 @@ class Board(Watch):
     def begun(self, scenario: Scenario, folder: Path) -> None:
         """Show what will be staged."""
         self._scenario, self.folder, self._phase = scenario, folder, "staging"
-        self.poke()
+        self._go_on()
 
     def selling(self, selling: Selling) -> None:
         """Show the shop."""
         self._selling, self._latencies = selling, Latencies(selling.parts)
         self.hands.selling = selling
         self._phase = "selling"
-        self.poke()
+        self._go_on()
 
     def phase(self, name: str) -> None:
         """Show that the run went on; from then on nothing can be done by hand."""
         self.hands.selling = None
-        if name == "judging":
-            self._state = self._gather()
+        if name == "stopping":
             self._selling = None  # what is shown from now on is the shop as it was last seen
         self._phase = name
-        self.poke()
+        self._go_on()
 
     def judged(self, record: RunRecord) -> None:
         """Show the outcome."""
@@ -161,8 +166,21 @@ class Board(Watch):
         self._selling, self.hands.selling = None, None
         self._outcome = Outcome(verdict=verdict, why=why, report=report)
         self._phase = phase
+        self._epoch += 1
         self._state = self._gather()
         self.version += 1
+
+    def _go_on(self) -> None:
+        """Have the state gathered anew; what is being gathered is out of date."""
+        self._epoch += 1
+        self.poke()
+
+    def _refresh(self) -> None:
+        """Bring the state up to date, unless the run went on meanwhile."""
+        epoch = self._epoch
+        state = self._gather()
+        if epoch == self._epoch:
+            self._state = state
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -173,7 +191,7 @@ class Board(Watch):
                 if time.monotonic() >= due:
                     due = time.monotonic() + EVERY_S
                     self._point()
-                self._state = self._gather()
+                self._refresh()
             except Exception as error:  # noqa: BLE001 - the outer loop: the page says so, the run goes on
                 self.log.append((self._said, f"the page could not be brought up to date: {error!r}"))
             self.version += 1

@@ -6,7 +6,7 @@ Backlog and last sale come from the witness databases; `mode` and `role` are wha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -78,8 +78,8 @@ def till_row(selling: Selling, till: str, *, p99_ms: float | None, looked_at: bo
     status = till_status(selling.shop.fleet, till, timeout_s=ASK_TIMEOUT_S) if looked_at else None
     return TillRow(
         name=till,
-        state=selling.shop.fleet.state(till),
-        link=", ".join(map(_link, selling.shop.fleet.links(till))) if looked_at else "",
+        state=_state(selling.shop.fleet.state, till),
+        link=_links(selling.shop.fleet.links(till)) if looked_at else "",
         mode=None if status is None else str(status.get("mode")),
         backlog=None if head_there is None else max(0, head_there[0] - head_there[1]),
         sold_ago_s=sold_ago_s,
@@ -150,6 +150,14 @@ def _behind(selling: Selling) -> int | None:
     except WitnessUnreadable:
         return None
     return int(rows[0][0]) if rows and rows[0][0] is not None else None
+
+
+def _links(links: Sequence[Link]) -> str:
+    """Return one word where all of a till's links are alike, else a word for each server."""
+    words = {link.server: _link(link) for link in links}
+    if len(set(words.values())) > 1:
+        return ", ".join(f"{server} {word}" for server, word in words.items())
+    return next(iter(words.values()), "")
 
 
 def _link(link: Link) -> str:

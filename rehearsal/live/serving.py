@@ -20,7 +20,7 @@ from rehearsal.live.pages import run_app
 
 HOME = "TILLPROOF_UI_HOME"
 ADDRESS_FILE = "TILLPROOF_UI_ADDRESS_FILE"
-LINGER_S = 5.0
+LINGER_S = 20.0
 
 
 class PageServer:

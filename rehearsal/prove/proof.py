@@ -9,10 +9,11 @@ from pathlib import Path
 from rehearsal.progress import Progress
 from rehearsal.prove.bundled import bundled_part
 from rehearsal.prove.judging import judge_part
+from rehearsal.prove.listing import ROWS, summary
 from rehearsal.prove.processes import processes_part
 from rehearsal.prove.row import Caught, Part, Result, Row, exit_code, names_of
 from rehearsal.prove.simulated import simulated_part
-from rehearsal.prove.table import Table, summary, write
+from rehearsal.prove.table import Table
 
 INTERRUPTED = "interrupted"
 
@@ -39,7 +40,7 @@ def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, runs: Path) 
 
 def prove_all(parts: Sequence[Part], progress: Progress, *, folder: Path, begun: datetime, commit: str) -> int:
     """Prove, print, write into `folder`, and return the exit code; what Ctrl-C left out is "not run"."""
-    table = Table(progress)
+    table = Table(ROWS, progress)
     table.head()
     rows = [row for part in parts for row in part.rows]
     try:
@@ -49,25 +50,37 @@ def prove_all(parts: Sequence[Part], progress: Progress, *, folder: Path, begun:
         _leave_out(table, rows, INTERRUPTED)
     progress.still()
     code = exit_code(table.results)
-    write(folder, table.results, begun=begun, commit=commit, code=code)
+    text = table.write(folder, begun=begun, commit=commit, code=code)
+    _point_at(folder)
     word = {0: "GO", 10: "NO-GO", 20: "INCONCLUSIVE"}.get(code, "could not run")
-    progress.line(f"{word}: {summary(table.results)}. Table: {folder / 'prove.txt'}")
+    progress.line(f"{word}: {summary(table.results)}. Table: {text}")
     return code
 
 
-def _prove(part: Part, table: Table, rows: Sequence[Row]) -> None:
+def _point_at(folder: Path) -> None:
+    """Let latest-proof, beside the folder, lead to it."""
+    fresh = folder.parent / f".latest-proof-{folder.name}"
+    fresh.symlink_to(folder.name)
+    fresh.replace(folder.parent / "latest-proof")
+
+
+def _prove(part: Part, table: Table[Result], rows: Sequence[Row]) -> None:
     """Prove a part's rows; where the lab itself breaks, the rest of the part is "not run"."""
-    table.busy(part.rows[0], len(table.results), len(rows))
+    _show(table, part.rows[0], rows)
     try:
         for result in part.prove(part.rows):
             table.add(result)
             if len(table.results) < len(rows):
-                table.busy(rows[len(table.results)], len(table.results), len(rows))
+                _show(table, rows[len(table.results)], rows)
     except Exception as error:  # noqa: BLE001 - the outer loop: it reports, and proves the other parts
         _leave_out(table, part.rows, f"the lab failed: {type(error).__name__}: {error}")
 
 
-def _leave_out(table: Table, rows: Sequence[Row], why: str) -> None:
+def _show(table: Table[Result], row: Row, rows: Sequence[Row]) -> None:
+    table.busy(f"{len(table.results)} of {len(rows)} proved; now {row.id}: {row.title}")
+
+
+def _leave_out(table: Table[Result], rows: Sequence[Row], why: str) -> None:
     done = {result.row.id for result in table.results}
     for row in rows:
         if row.id not in done:

@@ -2,102 +2,99 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
 from rehearsal.progress import Progress
-from rehearsal.prove.row import Caught, Result, Row
 from rehearsal.report.text import visible
 
 SCHEMA = 1
-_WIDTHS = (6, 43, 29, 12, 13, 5, 6, 0)
-_TITLES = ("bug", "what is wrong", "fault", "expected", "verdict", "seed", "s", "convicted by")
+LINE_MAX = 200
+R = TypeVar("R")
 
 
-class Table:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout(Generic[R]):
+    """How results of one kind are shown and kept, in `name`.txt and `name`.json.
+
+    `widths` in characters, 0 for the last column, which takes what it needs. `wraps`: a cell that is too long goes
+    on below instead of moving the others aside.
+    """
+
+    name: str
+    titles: tuple[str, ...]
+    widths: tuple[int, ...]
+    wraps: bool
+    cells: Callable[[R], Sequence[str]]
+    note: Callable[[R], str]
+    as_json: Callable[[R], dict[str, object]]
+    summary: Callable[[Sequence[R]], str]
+
+    def head(self) -> str:
+        """Return the titles."""
+        return self._line(self.titles)
+
+    def lines(self, result: R) -> list[str]:
+        """Return a result's lines, and its note below when there is one."""
+        cells, note = self.cells(result), self.note(result)
+        found = self._wrapped(cells) if self.wraps else [self._line(cells)]
+        return [*found, f"{'':<{self.widths[0] + 1}}{visible(note)}"] if note else found
+
+    def _wrapped(self, cells: Sequence[str]) -> list[str]:
+        pairs = zip(cells, self.widths, strict=True)
+        columns = [textwrap.wrap(cell, width or LINE_MAX) or [""] for cell, width in pairs]
+        height = max(map(len, columns))
+        return [self._line([column[n] if n < len(column) else "" for column in columns]) for n in range(height)]
+
+    def _line(self, cells: Sequence[str]) -> str:
+        return " ".join(f"{cell:<{width}}" for cell, width in zip(cells, self.widths, strict=True)).rstrip()
+
+
+class Table(Generic[R]):
     """Collects results and prints them one by one."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, layout: Layout[R], progress: Progress) -> None:
+        self.layout = layout
         self._progress = progress
-        self.results: list[Result] = []
+        self.results: list[R] = []
 
     def head(self) -> None:
         """Print the titles."""
-        self._progress.line(_cells(_TITLES))
+        self._progress.line(self.layout.head())
 
-    def busy(self, row: Row, done: int, of: int) -> None:
+    def busy(self, what: str) -> None:
         """Show what is being proved."""
-        self._progress.figures(f"{done} of {of} proved; now {row.id}: {row.title}")
+        self._progress.figures(what)
 
-    def add(self, result: Result) -> None:
+    def add(self, result: R) -> None:
         """Keep and print a result."""
         self._progress.still()
         self.results.append(result)
-        for line in lines(result):
+        for line in self.layout.lines(result):
             self._progress.line(line)
 
-
-def lines(result: Result) -> list[str]:
-    """Return a result's line, and its note below when there is one."""
-    row = result.row
-    seed = "" if result.seed is None else str(result.seed)
-    told = ", ".join(result.convicted) or "nothing"
-    cells = (row.id, row.title, row.fault, row.expected, str(result.caught), seed, f"{result.seconds:.1f}", told)
-    first = _cells(cells)
-    return [first, f"{'':<{_WIDTHS[0] + 1}}{visible(result.note)}"] if result.note else [first]
-
-
-def _cells(cells: Sequence[str]) -> str:
-    return " ".join(f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
-
-
-def summary(results: Sequence[Result]) -> str:
-    """Return the outcome in one line."""
-    counted = Counter(result.caught for result in results)
-    caught = counted.pop(Caught.CAUGHT, 0) + counted.pop(Caught.GO, 0)
-    rest = [f"{number} {kind}: {_ids(results, kind)}" for kind, number in counted.items()]
-    return "; ".join([f"{caught} of {len(results)} as they must be", *rest])
-
-
-def _ids(results: Sequence[Result], kind: Caught) -> str:
-    return ", ".join(result.row.id for result in results if result.caught is kind)
-
-
-def write(folder: Path, results: Sequence[Result], *, begun: datetime, commit: str, code: int) -> None:
-    """Write prove.json and prove.txt into a folder, and point latest-proof beside it at it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = {
-        "schema": SCHEMA,
-        "commit": commit,
-        "started": begun.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "exit_code": code,
-        "summary": summary(results),
-        "rows": [_as_json(result) for result in results],
-    }
-    (folder / "prove.json").write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
-    text = [_cells(_TITLES), *(line for result in results for line in lines(result)), "", summary(results)]
-    (folder / "prove.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
-    fresh = folder.parent / f".latest-proof-{folder.name}"
-    fresh.symlink_to(folder.name)
-    fresh.replace(folder.parent / "latest-proof")
-
-
-def _as_json(result: Result) -> dict[str, object]:
-    row = result.row
-    return {
-        "id": row.id,
-        "title": row.title,
-        "fault": row.fault,
-        "expected": row.expected,
-        "convicted": list(result.convicted),
-        "verdict": str(result.caught),
-        "seed": result.seed,
-        "seconds": round(result.seconds, 2),
-        "note": result.note,
-        "ran": result.ran,
-    }
+    def write(self, folder: Path, *, begun: datetime, commit: str, code: int) -> Path:
+        """Write both files into a folder, which is made, and return the text's path."""
+        layout, results = self.layout, self.results
+        folder.mkdir(parents=True, exist_ok=True)
+        whole = {
+            "schema": SCHEMA,
+            "commit": commit,
+            "started": begun.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "exit_code": code,
+            "summary": layout.summary(results),
+            "rows": [layout.as_json(result) for result in results],
+        }
+        encoded = msgspec.json.format(msgspec.json.encode(whole), indent=2)
+        (folder / f"{layout.name}.json").write_bytes(encoded + b"\n")
+        lines = [line for result in results for line in layout.lines(result)]
+        text = folder / f"{layout.name}.txt"
+        text.write_text("\n".join([layout.head(), *lines, "", layout.summary(results)]) + "\n", encoding="utf-8")
+        return text

@@ -24,12 +24,12 @@ _SAYS = {
     "edits": "Back-office edits confirmed",
     "faults.bit": "Faults that bit",
     "failover.detect": "From the old server's death to the operator's promotion",
-    "failover.promote": "From there to the open term",
+    "failover.promote": "From that promotion to the open term",
     "failover.recovery": "From the death to the first entry accepted in the new term",
-    "failover.recovery.all": "And to the first entry of the last till",
-    "failover.sales": "Sales asked for meanwhile",
-    "failover.refused": "Of them refused",
-    "failover.p99_ratio": "Sale p99 meanwhile, over that of the rest of the run",
+    "failover.recovery.all": "From the death to the first entry of the last till to get through",
+    "failover.sales": "Sales asked for during the failover",
+    "failover.refused": "Sales refused during the failover",
+    "failover.p99_ratio": "Sale p99 during the failover, over that of the rest of the run",
     "memory.peak": "Memory, the largest till",
 }
 _LATENCY = "cashiers' history, intended start to answer; an unknown outcome counts with its time-out; worst till"
@@ -50,7 +50,15 @@ _MEASURED = {
     "edits": "clerks' history: documents confirmed at least once",
     "faults.bit": "the faults' own evidence, one by one below",
     "memory.peak": "the kernel's account of each till",
+    "failover.detect": "the fault's own clock to the operator's rule; the slowest take-over",
+    "failover.promote": "the operator's clock; the slowest take-over",
+    "failover.recovery": "the fault's own clock to the promoted server's journal; the slowest take-over",
+    "failover.recovery.all": "the same, of every till's first entry the last",
+    "failover.sales": "cashiers' history: sales under way between the death and the last till's first entry",
+    "failover.refused": "of those, answered with a definite error that is no rule of the shop",
+    "failover.p99_ratio": "cashiers' history, all tills: those sales against all others",
 }
+_ORDER = tuple(name for name in _SAYS if name.startswith("failover."))
 _UNIT_OF_KIND = {"duration": "ms", "share": "%", "count": "", "mebibytes": "MiB"}
 _UNIT_OF_SUFFIX = {"_ms": "ms", "_s": "s", "_mib": "MiB", "_percent": "%", "_bytes": "B", "_share": "%"}
 _SHARES = ("_share",)
@@ -62,8 +70,21 @@ def main_first(values: Mapping[str, float]) -> tuple[dict[str, float], dict[str,
     return named, {name: values[name] for name in sorted(values) if name not in named}
 
 
+def of_failover(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures of a failover, in the order in which it goes."""
+    found = {name: value for name, value in values.items() if name.startswith("failover")}
+    return {name: found[name] for name in (*_ORDER, *sorted(found.keys() - set(_ORDER))) if name in found}
+
+
+def known(name: str) -> bool:
+    """Say whether a threshold may be about a figure."""
+    return name in FIGURES
+
+
 def unit(name: str) -> str:
     """Return a figure's unit: ms, s, MiB, %, 1/s, or nothing for a count."""
+    if name.endswith("_ratio"):
+        return "\N{MULTIPLICATION SIGN}"
     if name in FIGURES:
         return _UNIT_OF_KIND[FIGURES[name]]
     if name.endswith((".p50", ".p99")):

@@ -22,7 +22,7 @@ from rehearsal.report import figures
 from rehearsal.report.advice import PROMISE, next_steps
 from rehearsal.report.chart import Limit, Points, Series, plot, strip, time_axis
 from rehearsal.report.lanes import fault_bands, fault_lanes, fault_span, stage_bands, stage_lanes
-from rehearsal.report.text import clock, instant, money, number, visible
+from rehearsal.report.text import clock, instant, money, number, plainly, visible
 from rehearsal.report.verdict import EVIDENCE_SHOWN, findings_file
 from rehearsal.report.view import View
 
@@ -46,14 +46,19 @@ def environment() -> jinja2.Environment:
         finalize=lambda value: value if isinstance(value, Markup | int | float) else visible(value),
     )
     made.filters.update(
-        money=money, number=number, clock=clock, instant=instant, cell=partial(visible, longest=CELL_MAX)
+        money=money,
+        number=number,
+        clock=clock,
+        instant=instant,
+        plainly=plainly,
+        cell=partial(visible, longest=CELL_MAX),
     )
     script = (_HERE / "templates" / "sort.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     sorting, sorting_hash = Markup(script), Markup(f"'sha256-{digest}'")  # noqa: S704 - our own file and its hash
     made.globals.update(
         says=figures.says, figure=figures.shown, measured=figures.measured, promise=PROMISE,
-        findings_file=findings_file, sorting=sorting, sorting_hash=sorting_hash,
+        findings_file=findings_file, known=figures.known, sorting=sorting, sorting_hash=sorting_hash,
     )  # fmt: skip
     return made
 
@@ -82,7 +87,7 @@ def report_html(record: RunRecord, view: View) -> str:
             experience=_named(judged.checks, ("experience",)),
             masters=_named(judged.checks, MASTER_CHECKS),
             failover=_named(judged.checks, ("failover",)),
-            failover_figures=_prefixed(judged.figures, "failover"),
+            failover_figures=figures.of_failover(judged.figures),
             figures=main,
             other_figures=other,
             till_times=view.latency.tills[:ROWS_MAX],
@@ -217,10 +222,6 @@ def _sale_limit_ms(rule: str) -> float | None:
 
 def _named(checks: Iterable[CheckResult], names: tuple[str, ...]) -> list[CheckResult]:
     return [check for check in checks if check.name in names]
-
-
-def _prefixed(values: dict[str, float], prefix: str) -> dict[str, float]:
-    return {name: value for name, value in values.items() if name.startswith(prefix)}
 
 
 def _witnesses(record: RunRecord) -> list[tuple[str, int, int]]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 LONGEST = 2000
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~>:@-])")
+_MINOR = re.compile(r"(-?\d+) minor units")
 _NOT_METRIC = re.compile(r"[^a-zA-Z0-9_]+")
 
 
@@ -63,6 +64,11 @@ def money(minor: int) -> str:
     """Return minor units with two decimals and thousands set apart, without a currency: 1,234.05."""
     sign = "\N{MINUS SIGN}" if minor < 0 else ""
     return f"{sign}{abs(minor) // 100:,}.{abs(minor) % 100:02d}"
+
+
+def plainly(text: str, currency: str) -> str:
+    """Return a text in which amounts in minor units are written as money."""
+    return _MINOR.sub(lambda found: f"{money(int(found[1]))} {currency}", text)
 
 
 def number(value: float) -> str:

@@ -3,6 +3,7 @@
 A run is staged and applied whole with its cursor, or not at all, so a till never shows half a document; a
 key never goes to a lower version within a term; what was staged in one term is not mixed with another; and
 every run, even an empty one, is checked against the server's digests, so no difference stays unnoticed.
+However slow the line is, a page short enough for it comes through in the end.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from syncref.domain.identity import Cursor, Term
 from syncref.wire.sync import FeedRow, TermWire
 
 CONFLICT_DOUBLINGS_MAX = 8
+SHORTENED_MAX = 8  # of 5,000 rows 19 are left: what a line can't carry in time then, it carries hardly anything
 ASKING = frozenset({DownPhase.FETCHING, DownPhase.LOADING})
 
 
@@ -97,6 +99,7 @@ def _ask(state: DownlinkState, options: DownlinkOptions, *, wait_ms: int = 0) ->
             table=loading.tables[0],
             after=loading.after,
             start_pos=loading.start_pos,
+            limit=_limit(after, options),
         )
         return Step(replace(after, phase=DownPhase.LOADING), (chunk,))
     assert after.cursor is not None
@@ -110,8 +113,25 @@ def _ask(state: DownlinkState, options: DownlinkOptions, *, wait_ms: int = 0) ->
         after=None if run is None else run.after,
         urgent_pos=after.urgent_pos,
         wait_ms=wait_ms,
+        limit=_limit(after, options),
     )
     return Step(replace(after, phase=DownPhase.FETCHING), (fetch,))
+
+
+def _limit(state: DownlinkState, options: DownlinkOptions) -> int:
+    return max(1, options.page_rows >> state.shortened)
+
+
+def _came(state: DownlinkState, *, full: bool, took_ms: int, options: DownlinkOptions) -> DownlinkState:
+    """Take note of an answer. Only one that its limit ended says something of the line: more, if it came fast.
+
+    After some that came slowly a longer one is tried all the same: long ways are slow without being narrow.
+    """
+    if not state.shortened or not full:
+        return state
+    if took_ms <= options.good_ms or state.steady + 1 >= options.steady_pages:
+        return replace(state, shortened=state.shortened - 1, steady=0)
+    return replace(state, steady=state.steady + 1)
 
 
 # --- pages
@@ -120,6 +140,7 @@ def _ask(state: DownlinkState, options: DownlinkOptions, *, wait_ms: int = 0) ->
 def _page(state: DownlinkState, event: PageArrived, options: DownlinkOptions) -> DownlinkStep:
     if event.request != state.request or state.phase is not DownPhase.FETCHING:
         return _stay(state)
+    state = _came(state, full=event.page.after is not None, took_ms=event.took_ms, options=options)
     term = _term(event.page.term)
     wrong = distrust(state.term, term)
     if wrong is not None:
@@ -268,6 +289,7 @@ def _chunk(state: DownlinkState, event: ChunkArrived, options: DownlinkOptions) 
     if event.request != state.request or state.phase is not DownPhase.LOADING or loading is None:
         return _stay(state)
     chunk = event.chunk
+    state = _came(state, full=chunk.after is not None, took_ms=event.took_ms, options=options)
     term = _term(chunk.term)
     wrong = distrust(state.term, term)
     if wrong is not None:
@@ -350,6 +372,9 @@ def _refused(state: DownlinkState, event: Refused, options: DownlinkOptions) -> 
 def _transport_failed(state: DownlinkState, event: TransportFailed, options: DownlinkOptions) -> DownlinkStep:
     if event.request != state.request or state.phase not in ASKING:
         return _stay(state)
+    if event.took_ms > options.good_ms:
+        # on a slow line a page that ran out of time would run out of time for ever: the next one is shorter
+        state = replace(state, shortened=min(state.shortened + 1, SHORTENED_MAX), steady=0)
     return _elsewhere(state, event.draw, options)
 
 

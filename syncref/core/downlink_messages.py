@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from syncref.core.step import Step
 from syncref.domain.identity import Cursor, Term
-from syncref.wire.sync import FeedPage, FeedRow, LoadChunk
+from syncref.wire.sync import PAGE_ROWS_MAX, FeedPage, FeedRow, LoadChunk
 
 
 class DownPhase(Enum):
@@ -23,12 +24,14 @@ class DownPhase(Enum):
     BACKOFF = "backoff"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownlinkOptions:
+class DownlinkOptions(Struct, frozen=True, kw_only=True):
     """`wait_ms`: how long a server may hold an answer while nothing changes; `tables` in loading order.
 
     pause_ms  how long to rest after a run that did not move the cursor: an open transaction on the server
               holds the horizon back, and its answers would come at once, again and again
+    page_rows how many rows a page or chunk is to have at most
+    good_ms   a shortened page that came whole within that is followed by one of twice its length;
+              so is the last of `steady_pages` that came at all
     """
 
     servers: int = 1
@@ -36,11 +39,13 @@ class DownlinkOptions:
     pause_ms: int = 500
     backoff_base_ms: int = 50
     backoff_max_ms: int = 5000
+    page_rows: int = PAGE_ROWS_MAX
+    good_ms: int = 1250
+    steady_pages: int = 8
     tables: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """A feed read from the till's cursor to one consistent state, staged under `id` until its end.
 
     from_pos   the cursor it began at: it is applied only if the cursor still stands there
@@ -59,8 +64,7 @@ class Run:
     pages: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loading:
+class Loading(Struct, frozen=True, kw_only=True):
     """Tables read in chunks: `tables[0]` is under way, `after` is its last key, None before its first chunk.
 
     start_pos  the feed position recorded before the very first chunk; None before it
@@ -74,20 +78,20 @@ class Loading:
     refetch: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
+class Holder(Struct, frozen=True, kw_only=True):
     """The run that a till's one stage belongs to, and how many pages are staged under it."""
 
     run: bytes
     pages: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownlinkState:
+class DownlinkState(Struct, frozen=True, kw_only=True):
     """How far the masters are. `term` is the highest met; `loaded`: the till may sell.
 
     `conflicts` counts runs that came to nothing because of another one, since one was applied; `holder` is that
     other one as it was at the last of them, if it had something staged.
+    `shortened`: how often the length of a page is halved, so that one fits through the line in time; `steady`
+    counts the full pages that came at that length.
     """
 
     cursor: Cursor | None = None
@@ -106,73 +110,69 @@ class DownlinkState:
     holder: Holder | None = None
     generation: int = 0
     server_index: int = 0
+    shortened: int = 0
+    steady: int = 0
 
 
 # --- events
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wake:
+class Wake(Struct, frozen=True, kw_only=True):
     """A sync of the masters is asked for; `follow`: keep up with the server until Slept."""
 
     follow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Slept:
+class Slept(Struct, frozen=True):
     """Syncing is over until the next Wake. What is staged stays for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimerFired:
+class TimerFired(Struct, frozen=True, kw_only=True):
     """The timer of that number is over."""
 
     timer: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageArrived:
+class PageArrived(Struct, frozen=True, kw_only=True):
     """A feed page answered request `request`; `fresh_id`: 16 random bytes, should a run begin with it.
 
     generation  how often master rows had been written on this till when the page was asked for. Only a
                 till that lets two syncs overlap needs to count.
+    took_ms     from the request to the end of its answer
     """
 
     request: int
     page: FeedPage
     fresh_id: bytes
     generation: int = 0
+    took_ms: int = 0
     draw: float = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkArrived:
-    """A chunk of a table answered request `request`."""
+class ChunkArrived(Struct, frozen=True, kw_only=True):
+    """A chunk of a table answered request `request`, `took_ms` after it."""
 
     request: int
     chunk: LoadChunk
+    took_ms: int = 0
     draw: float = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UrgentApplied:
+class UrgentApplied(Struct, frozen=True, kw_only=True):
     """ApplyUrgent is durable; `generation` counts its writing as well."""
 
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """Stage is durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkStored:
+class ChunkStored(Struct, frozen=True):
     """StoreChunk is durable."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class Applied(Struct, frozen=True, kw_only=True):
     """Apply is durable. `mismatched`: tables whose digest is not the server's; `fresh_id`: 16 random bytes."""
 
     mismatched: tuple[str, ...] = ()
@@ -180,8 +180,7 @@ class Applied:
     draw: float = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyConflicted:
+class ApplyConflicted(Struct, frozen=True, kw_only=True):
     """Nothing was applied or staged: another run or urgent page was faster; this is where the till stands.
 
     `holder`: whose the stage is now, None when nothing is staged.
@@ -194,15 +193,13 @@ class ApplyConflicted:
     draw: float = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFailed:
+class StoreFailed(Struct, frozen=True, kw_only=True):
     """The till's own store could not carry out the last effect (disk full, locked)."""
 
     draw: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """A server answered request `request` with an error of the catalogue."""
 
     request: int
@@ -211,12 +208,12 @@ class Refused:
     retry_after_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportFailed:
-    """No answer to request `request`."""
+class TransportFailed(Struct, frozen=True, kw_only=True):
+    """No answer to request `request` in `took_ms`, not counting what the server was allowed to hold it."""
 
     request: int
     draw: float
+    took_ms: int = 0
 
 
 DownlinkEvent = (
@@ -238,9 +235,11 @@ DownlinkEvent = (
 # --- effects
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetch:
-    """Ask for a feed page from `pos`, which is of `term`; `scan_to` and `after` continue a round."""
+class Fetch(Struct, frozen=True, kw_only=True):
+    """Ask for a feed page from `pos`, which is of `term`; `scan_to` and `after` continue a round.
+
+    `limit`: rows at most.
+    """
 
     request: int
     server_index: int
@@ -250,21 +249,21 @@ class Fetch:
     after: tuple[str, str] | None
     urgent_pos: int
     wait_ms: int
+    limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchChunk:
-    """Ask for a chunk of a table in key order."""
+class FetchChunk(Struct, frozen=True, kw_only=True):
+    """Ask for a chunk of a table in key order, of `limit` rows at most."""
 
     request: int
     server_index: int
     table: str
     after: str | None
     start_pos: int | None
+    limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyUrgent:
+class ApplyUrgent(Struct, frozen=True, kw_only=True):
     """Write urgent rows to the tables at once, never over a row of an equal or higher version.
 
     Nothing at all, and ApplyConflicted, when rows were written since the page was asked for, that is when
@@ -278,8 +277,7 @@ class ApplyUrgent:
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """Store rows under the run, and the run with its progress, in one transaction. Answer: Staged.
 
     Of two rows of one key the higher version stays. Where two syncs may overlap the stage is its holder's: a run
@@ -293,15 +291,13 @@ class Stage:
     over: Holder | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropStage:
+class DropStage(Struct, frozen=True, kw_only=True):
     """Discard what is staged under `run`, but nothing of another sync; no answer. None: nothing was."""
 
     run: bytes | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreChunk:
+class StoreChunk(Struct, frozen=True, kw_only=True):
     """Write a new till's rows to the tables and the progress `loading`, in one transaction. Answer: ChunkStored.
 
     `first`: empty the tables before. `cursor` is set with the last chunk: loading is over, the feed follows.
@@ -314,8 +310,7 @@ class StoreChunk:
     cursor: Cursor | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Apply:
+class Apply(Struct, frozen=True, kw_only=True):
     """End a run in one transaction: what is staged under it, the last page's rows, the cursor.
 
     Nothing, and ApplyConflicted, when the cursor isn't `expected` any more, when rows were written since
@@ -336,23 +331,20 @@ class Apply:
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermMet:
+class TermMet(Struct, frozen=True, kw_only=True):
     """A server answered in this term: tell the uplink."""
 
     term: Term
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetTimer:
+class SetTimer(Struct, frozen=True, kw_only=True):
     """Answer TimerFired(timer) after `delay_ms`; an older timer is void."""
 
     timer: int
     delay_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alarm:
+class Alarm(Struct, frozen=True, kw_only=True):
     """Tell the operator."""
 
     code: str

@@ -8,9 +8,10 @@ till has reported. A restored database shows by its timeline, and is promoted li
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from syncref.core.step import Step, replace
 from syncref.core.terms import next_number
@@ -27,8 +28,7 @@ class Role(Enum):
     FENCED = "fenced"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailoverState:
+class FailoverState(Struct, frozen=True, kw_only=True):
     """`term` is the database's term row; `highest_seen` the highest n reported by anyone.
 
     `fencing`: the fence is being persisted, for the sake of this term number. `new`: the term being opened.
@@ -52,8 +52,7 @@ class FailoverState:
 # --- events
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class Started(Struct, frozen=True, kw_only=True):
     """The server process began: its database's timeline now, whether it is a standby, any persisted fence."""
 
     timeline: int
@@ -62,8 +61,7 @@ class Started:
     fresh_id: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerAnswered:
+class PeerAnswered(Struct, frozen=True, kw_only=True):
     """A peer told its role and the highest term number it knows; `term_id` of that term, if it is its own."""
 
     role: Role
@@ -72,64 +70,55 @@ class PeerAnswered:
     fresh_id: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerAsked:
+class PeerAsked(Struct, frozen=True, kw_only=True):
     """A peer that starts asked this server, and told the highest term number that it knows."""
 
     term_n: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorConfirmed:
+class OperatorConfirmed(Struct, frozen=True, kw_only=True):
     """The operator says that this server is the live one."""
 
     fresh_id: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TillReported:
+class TillReported(Struct, frozen=True, kw_only=True):
     """A till says that it has met this term number."""
 
     term_n: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TillAhead:
+class TillAhead(Struct, frozen=True, kw_only=True):
     """A till was acked more in this very term than the server has: the database was restored."""
 
     fresh_id: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromoteAsked:
+class PromoteAsked(Struct, frozen=True, kw_only=True):
     """Make this standby the live server. `fresh_id`: 16 random bytes for its term."""
 
     fresh_id: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabasePromoted:
+class DatabasePromoted(Struct, frozen=True, kw_only=True):
     """The database takes writes now, on this timeline; `term` is its term row, replayed to the end."""
 
     timeline: int
     term: Term
 
 
-@dataclass(frozen=True, slots=True)
-class TermPersisted:
+class TermPersisted(Struct, frozen=True):
     """The new term row is durable, with its timeline."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FenceAsked:
+class FenceAsked(Struct, frozen=True, kw_only=True):
     """A promoted peer asks this server to take no more writes, for the sake of its term."""
 
     term_n: int
     term_id: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class FencePersisted:
+class FencePersisted(Struct, frozen=True):
     """The fence is durable."""
 
 
@@ -150,48 +139,40 @@ FailoverEvent = (
 # --- effects
 
 
-@dataclass(frozen=True, slots=True)
-class AskPeers:
+class AskPeers(Struct, frozen=True):
     """Ask every peer for its role and term, telling the own one, again and again until one answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class PromoteDatabase:
+class PromoteDatabase(Struct, frozen=True):
     """Promote the standby's database. Answer: DatabasePromoted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersistTerm:
+class PersistTerm(Struct, frozen=True, kw_only=True):
     """Store the term row with its timeline, in the database. Answer: TermPersisted."""
 
     term: Term
     timeline: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersistFence:
+class PersistFence(Struct, frozen=True, kw_only=True):
     """Store beside the database that writes are over. Answer: FencePersisted."""
 
     by: int
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerFence:
+class AnswerFence(Struct, frozen=True):
     """Tell the peer that this server is fenced."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenWrites:
+class OpenWrites(Struct, frozen=True):
     """Take hellos, batches and documents from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class CloseWrites:
+class CloseWrites(Struct, frozen=True):
     """Take nothing more; transactions under way still check the term row."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alarm:
+class Alarm(Struct, frozen=True, kw_only=True):
     """Tell the operator."""
 
     code: str

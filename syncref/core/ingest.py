@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from syncref.core.posting import Posting, post
 from syncref.domain.identity import Key, Mark, Term, genesis_hash
@@ -18,8 +19,7 @@ from syncref.wire.entry import ENTRY_BYTES_MAX, Entry
 from syncref.wire.sync import BATCH_ENTRIES_MAX, Batch, Hello, HelloAnswer, TermWire
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerView:
+class ServerView(Struct, frozen=True, kw_only=True):
     """The server as the transaction sees it: its term row, whether it is live and its timeline the term's."""
 
     term: Term
@@ -27,8 +27,7 @@ class ServerView:
     timeline_ok: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalRow:
+class JournalRow(Struct, frozen=True, kw_only=True):
     """A till's row: the durable mark and the session of its last handshake.
 
     closed_at  another journal continues this one from there (None: open). What is common up to there may
@@ -41,8 +40,7 @@ class JournalRow:
     closed_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """Nothing is stored; `code` is of the error catalogue. The two sequences are details of gap and fork."""
 
     code: str
@@ -51,23 +49,20 @@ class Refusal:
     at_seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaiseTerm:
+class RaiseTerm(Struct, frozen=True, kw_only=True):
     """The till was acked more in this very term than the server has: it was restored. Open a term >= n."""
 
     n: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Greeting:
+class Greeting(Struct, frozen=True, kw_only=True):
     """Answer a handshake and store its session; `opens`: the journal is new and its row to be made."""
 
     answer: HelloAnswer
     opens: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What one transaction stores. Everything empty but `ack`: all was there already.
 
     drop     how many payloads of the batch are stored already, byte for byte

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
+
+from msgspec import Struct
 
 from syncref.core.selling import Basket, Offer, Original, Return
 from syncref.core.step import Step
@@ -24,8 +25,7 @@ class Mode(Enum):
 OperationKind = Literal["sale", "refund", "void", "open", "close"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(Struct, frozen=True, kw_only=True):
     """Store in one transaction: the entry's bytes and typed rows, the op id with its result, the new head.
 
     The fields from `head` on are the till row after it. `receipt_no` is None for day entries. Stock effects
@@ -46,8 +46,7 @@ class Commit:
     time_floor_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalState:
+class JournalState(Struct, frozen=True, kw_only=True):
     """The till's row. `counter` numbers receipts within the incarnation; `business_date` None: no day open.
 
     `time_floor_ms` is the latest instant at which a price was taken: prices never go back behind it.
@@ -63,16 +62,14 @@ class JournalState:
     pending: Commit | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prior:
+class Prior(Struct, frozen=True, kw_only=True):
     """What the operation table holds under an op id: the request it was for and the answer as given."""
 
     request_hash: bytes
     result: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayTotals:
+class DayTotals(Struct, frozen=True, kw_only=True):
     """Sums over the receipts of the open business date, as Z will state them."""
 
     sales: int = 0
@@ -89,8 +86,7 @@ class DayTotals:
 # --- events
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaleAsked:
+class SaleAsked(Struct, frozen=True, kw_only=True):
     """A basket to sell; `offers` are the masters' rows of its products."""
 
     op_id: bytes
@@ -101,8 +97,7 @@ class SaleAsked:
     prior: Prior | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefundAsked:
+class RefundAsked(Struct, frozen=True, kw_only=True):
     """Lines to take back; `original` is the receipt and what was taken back of it, if it is on this till."""
 
     op_id: bytes
@@ -113,8 +108,7 @@ class RefundAsked:
     prior: Prior | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoidAsked:
+class VoidAsked(Struct, frozen=True, kw_only=True):
     """A receipt of this till and of the open day to take back whole."""
 
     op_id: bytes
@@ -125,8 +119,7 @@ class VoidAsked:
     prior: Prior | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayOpenAsked:
+class DayOpenAsked(Struct, frozen=True, kw_only=True):
     """A business date to open, 'YYYY-MM-DD', later than the last one closed."""
 
     op_id: bytes
@@ -137,8 +130,7 @@ class DayOpenAsked:
     prior: Prior | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayCloseAsked:
+class DayCloseAsked(Struct, frozen=True, kw_only=True):
     """The open day is to be closed; `totals` were summed in the transaction that Commit will use."""
 
     op_id: bytes
@@ -149,28 +141,24 @@ class DayCloseAsked:
     prior: Prior | None
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True):
     """The pending commit is durable."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitFailed:
+class CommitFailed(Struct, frozen=True, kw_only=True):
     """The pending commit failed. `definite`: it did not and will not happen; else its outcome is unknown."""
 
     definite: bool
     code: str = "storage_failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reopened:
+class Reopened(Struct, frozen=True, kw_only=True):
     """The store was opened anew after an unknown outcome; `found`: the pending op id is in it."""
 
     found: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebased:
+class Rebased(Struct, frozen=True, kw_only=True):
     """A new incarnation was opened and the old one's unsent suffix journaled anew in it."""
 
     key: Key
@@ -178,13 +166,11 @@ class Rebased:
     counter: int
 
 
-@dataclass(frozen=True, slots=True)
-class DrainAsked:
+class DrainAsked(Struct, frozen=True):
     """Stop selling for good: the till is to be cleaned once everything is safe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Froze:
+class Froze(Struct, frozen=True):
     """The incarnation is being closed (fork or cleaning): nothing more may be journaled in it."""
 
 
@@ -194,8 +180,7 @@ JournalEvent = Asked | Committed | CommitFailed | Reopened | Rebased | DrainAske
 # --- effects
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """Answer the operation: `made` is what was just committed, else `prior` the answer as given before."""
 
     op_id: bytes
@@ -203,8 +188,7 @@ class Reply:
     prior: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
+class Refuse(Struct, frozen=True, kw_only=True):
     """Answer with an error of the catalogue. `definite`: the operation did not and will not happen."""
 
     op_id: bytes
@@ -213,22 +197,19 @@ class Refuse:
     definite: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reopen:
+class Reopen(Struct, frozen=True, kw_only=True):
     """Open the store anew and look the op id up: its commit's outcome is unknown. Answer: Reopened."""
 
     op_id: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WakeUplink:
+class WakeUplink(Struct, frozen=True, kw_only=True):
     """There is something to send: the journal's head is durable."""
 
     head: Mark
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersistMode:
+class PersistMode(Struct, frozen=True, kw_only=True):
     """Make the till row's mode durable."""
 
     mode: Mode

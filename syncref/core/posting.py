@@ -8,10 +8,12 @@ duplicate and not counted.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
+from msgspec import Struct, field
+
+from syncref.core.step import replace
 from syncref.domain.identity import ID_BYTES, Key, short_number
 from syncref.wire.entry import Continued, DayClosed, DayOpened, Entry, Receipt
 
@@ -48,8 +50,7 @@ class Close(NamedTuple):
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(Struct, frozen=True):
     """Typed rows of consecutive entries. `met` are receipt numbers that earlier flags waited for."""
 
     receipts: list[ReceiptRow] = field(default_factory=list)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from syncref.domain.money import line_amount, tax_included
 from syncref.errors import RuleBroken
@@ -18,8 +19,7 @@ QTY_MAX = 10**9
 AMOUNT_MAX = 10**12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineAsked:
+class LineAsked(Struct, frozen=True, kw_only=True):
     """A line of a basket: qty in thousandths, discount in minor units, both as positive numbers."""
 
     sku: str
@@ -27,24 +27,21 @@ class LineAsked:
     discount: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentAsked:
+class PaymentAsked(Struct, frozen=True, kw_only=True):
     """A tender and its amount; None takes what the others leave."""
 
     tender: str
     amount: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basket:
+class Basket(Struct, frozen=True, kw_only=True):
     """What a cashier asks to sell."""
 
     lines: tuple[LineAsked, ...]
     payments: tuple[PaymentAsked, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineReturned:
+class LineReturned(Struct, frozen=True, kw_only=True):
     """A line to take back, in positive numbers as printed on the receipt."""
 
     sku: str
@@ -55,8 +52,7 @@ class LineReturned:
     discount: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Return:
+class Return(Struct, frozen=True, kw_only=True):
     """What a cashier asks to refund, of a receipt of this or another till."""
 
     receipt_no: str
@@ -64,8 +60,7 @@ class Return:
     payments: tuple[PaymentAsked, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceRow:
+class PriceRow(Struct, frozen=True, kw_only=True):
     """A row of the price table: what a product costs from `valid_from_ms` on."""
 
     valid_from_ms: int
@@ -73,8 +68,7 @@ class PriceRow:
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True):
     """What the masters say of a product: whether it is sold, its tax rate (None: none known), its prices."""
 
     sku: str
@@ -83,16 +77,14 @@ class Offer:
     prices: tuple[PriceRow, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Original:
+class Original(Struct, frozen=True, kw_only=True):
     """A receipt of this till, and the receipts that were taken back from it, voids included."""
 
     receipt: Receipt
     returns: tuple[Receipt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
+class Sums(Struct, frozen=True, kw_only=True):
     """A receipt's body: lines, payments and their totals, with the signs that the entry has."""
 
     lines: tuple[Line, ...]

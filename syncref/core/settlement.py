@@ -1,14 +1,16 @@
 """Settlement: whether a till's Z report of a business date is what the server has posted, to the cent.
 
-TALLIED means Z = posted + written off, in counts, totals, tenders and tax rates. A date is judged from its
-sums alone, again and again as entries arrive.
+TALLIED means Z = posted + written off, in counts, totals, tenders and tax rates. Of receipts that an operator
+declared lost the numbers are known and nothing else, so with them it means counts alone, and says so. A date is
+judged from its sums alone, again and again as entries arrive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 
 class State(Enum):
@@ -25,8 +27,7 @@ class State(Enum):
     ABANDONED = "abandoned"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
+class Sums(Struct, frozen=True, kw_only=True):
     """Totals of receipts, in minor units; by tender: amount; by rate in basis points: (gross, tax)."""
 
     sales: int = 0
@@ -43,8 +44,7 @@ class Sums:
         return self.sales + self.refunds + self.voids
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayFacts:
+class DayFacts(Struct, frozen=True, kw_only=True):
     """What the server holds of one till and business date.
 
     posted      receipts that count, except the late ones
@@ -54,7 +54,9 @@ class DayFacts:
     unreadable_written_off  how many more were written off that can't be read
     aside       set aside entries of this date (or unreadable, of the till) that nobody has resolved
     duplicates  receipts whose op id came from another journal first, unresolved
-    missing     receipt numbers that are skipped between the first and the last
+    missing     receipt numbers that are skipped between the first and the last, and not declared lost
+    lost        receipts declared lost that the Z counts and that have not come since
+    declared    (how many receipts, who declared them lost and why), also of what the Z can't know
     z           the Z report; None while it has not come
     abandoned   an operator has signed that the till will never close this date
     """
@@ -66,14 +68,15 @@ class DayFacts:
     aside: int = 0
     duplicates: int = 0
     missing: int = 0
+    lost: int = 0
+    declared: tuple[tuple[int, str], ...] = ()
     z: Sums | None = None
     z_count: int = 0
     abandoned: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """The verdict on a date, and why it is not tallied."""
+class Settled(Struct, frozen=True, kw_only=True):
+    """The verdict on a date, why it is not tallied, and what was declared lost of it."""
 
     state: State
     reasons: tuple[str, ...] = ()
@@ -81,19 +84,23 @@ class Settled:
 
 def settle(facts: DayFacts) -> Settled:
     """Return the state of a till's business date."""
+    declared = tuple(f"{receipts} receipts declared lost by {why}" for receipts, why in facts.declared)
     if facts.z is None:
-        return Settled(state=State.ABANDONED if facts.abandoned else State.OPEN)
+        return Settled(state=State.ABANDONED if facts.abandoned else State.OPEN, reasons=declared)
     reasons = _unsettled(facts)
     on_time = add(facts.posted, facts.written_off)
-    difference = _difference(facts.z, on_time, facts.unreadable_written_off)
+    uncounted = facts.unreadable_written_off + facts.lost
+    difference = _difference(facts.z, on_time, uncounted)
+    if facts.lost and not difference:
+        declared = (*declared, f"{facts.z.gross - on_time.gross} of the Z's gross is not here")
     if not reasons and not difference and not facts.late.receipts:
-        return Settled(state=State.TALLIED)
+        return Settled(state=State.TALLIED, reasons=declared)
     if not reasons and not difference:
         late = f"{facts.late.receipts} late receipts of {facts.late.gross}"
-        return Settled(state=State.RESTATED, reasons=(late,))
-    if not reasons and not _difference(facts.z, add(on_time, facts.late), facts.unreadable_written_off):
-        return Settled(state=State.TALLIED)
-    return Settled(state=State.MISMATCH, reasons=(*reasons, *difference))
+        return Settled(state=State.RESTATED, reasons=(late, *declared))
+    if not reasons and not _difference(facts.z, add(on_time, facts.late), uncounted):
+        return Settled(state=State.TALLIED, reasons=declared)
+    return Settled(state=State.MISMATCH, reasons=(*reasons, *difference, *declared))
 
 
 def add(one: Sums, other: Sums) -> Sums:
@@ -133,11 +140,11 @@ def _unsettled(facts: DayFacts) -> tuple[str, ...]:
 
 
 def _difference(z: Sums, held: Sums, unreadable: int) -> tuple[str, ...]:
-    """Return in what Z and the server differ. Unreadable written-off entries explain amounts, not counts."""
+    """Return in what Z and the server differ. What is unreadable or lost explains amounts, not counts."""
     if unreadable:
         if z.receipts == held.receipts + unreadable:
             return ()
-        return (f"Z has {z.receipts} receipts, posted and written off {held.receipts + unreadable}",)
+        return (f"Z has {z.receipts} receipts, posted, written off and lost {held.receipts + unreadable}",)
     pairs = (
         ("sales", z.sales, held.sales),
         ("refunds", z.refunds, held.refunds),

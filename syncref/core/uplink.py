@@ -29,6 +29,8 @@ from syncref.core.uplink_messages import (
     ReadHash,
     Rebase,
     Rebased,
+    Recall,
+    Recalled,
     Refused,
     SendBatch,
     SendHello,
@@ -172,7 +174,7 @@ def _local_hash(state: UplinkState, event: LocalHash, options: UplinkOptions) ->
                 return _fork(state, options)
             state = replace(state, head=Mark(seq=event.seq, hash=event.hash))
         if event.hash is None:
-            detail = f"server has {event.seq}, pruned up to {state.anchor.seq}"
+            detail = f"server has {event.seq}, pruned up to {state.anchor.seq} {state.anchor.hash.hex()}"
             return _back_off(state, 1.0, options, alarm=Alarm(code="below_anchor", detail=detail))
         return _compared(state, event.hash, options)
     if state.phase is Phase.FORKED and state.probe is not None and state.probe.asked is None:
@@ -225,9 +227,8 @@ def _frozen_there(state: UplinkState, options: UplinkOptions) -> UplinkStep:
     """All of a frozen journal is on this server, or it is other than the one that it was frozen against."""
     answer = state.answer
     assert answer is not None
-    if answer.hash_at_head != state.head.hash:
-        detail = f"other bytes up to {state.head.seq} of a journal that is continued"
-        return _back_off(state, 1.0, options, alarm=Alarm(code="frozen_fork", detail=detail))
+    if state.head.seq > state.anchor.seq and answer.hash_at_head != state.head.hash:
+        return _frozen_fork(state, state.head.seq)
     there = msgspec.structs.replace(answer, durable_seq=state.head.seq, durable_hash=state.head.hash)
     return _compared(replace(state, answer=there), state.head.hash, options)
 
@@ -236,8 +237,10 @@ def _fork(state: UplinkState, options: UplinkOptions) -> UplinkStep:
     """Begin to look for the greatest common mark. The till goes on selling meanwhile."""
     answer = state.answer
     assert answer is not None
-    if state.frozen:
-        detail = f"other bytes at {answer.durable_seq} of a journal that is continued"
+    if state.frozen and not answer.closed:
+        return _frozen_fork(state, answer.durable_seq)
+    if state.frozen:  # by a clone of this till; the entry that continues it here is yet to come
+        detail = f"closed after {answer.durable_seq}, continued after {state.head.seq}"
         return _back_off(state, 1.0, options, alarm=Alarm(code="frozen_fork", detail=detail))
     high = min(answer.durable_seq, state.head.seq)
     detail = f"server has {answer.durable_seq}, own head {state.head.seq}"
@@ -254,11 +257,24 @@ def _fork(state: UplinkState, options: UplinkOptions) -> UplinkStep:
     return Step(narrowed.state, (alarm, *narrowed.effects))
 
 
+def _frozen_fork(state: UplinkState, other: int) -> UplinkStep:
+    """Look for the greatest common mark of a frozen journal: what follows it the server will never take as it is.
+
+    The server has another entry at `other`, of a clone of this till; this one's was acked by a server that the
+    present one does not go on from.
+    """
+    alarm = Alarm(code="frozen_fork", detail=f"other bytes at {other} of a journal that is continued")
+    probe = Probe(low=state.anchor, high=other)
+    narrowed = _narrow(replace(state, phase=Phase.FORKED, answer=None, session=None, probe=probe))
+    return Step(narrowed.state, (alarm, *narrowed.effects))
+
+
 def _narrow(state: UplinkState) -> UplinkStep:
     probe = state.probe
     assert probe is not None
     if probe.high - probe.low.seq <= 1:
-        return Step(replace(state, probe=None), (Rebase(common=probe.low),))
+        found = Recall(common=probe.low) if state.frozen else Rebase(common=probe.low)
+        return Step(replace(state, probe=None), (found,))
     middle = (probe.low.seq + probe.high) // 2
     return Step(replace(state, probe=replace(probe, asked=None)), (ReadHash(seq=middle),))
 
@@ -285,6 +301,10 @@ def _rebased(state: UplinkState, event: Rebased, options: UplinkOptions) -> Upli
         attempt=0,
     )
     return _hello(after, after.head)
+
+
+def _recalled(state: UplinkState, event: Recalled, options: UplinkOptions) -> UplinkStep:
+    return _hello(replace(state, head=event.head, acked=0, safe=0, sent=None, probe=None, attempt=0), event.head)
 
 
 # --- sending
@@ -411,6 +431,7 @@ _HANDLERS: dict[type, Callable[[UplinkState, Any, UplinkOptions], UplinkStep]] =
     Refused: _refused,
     TransportFailed: _transport_failed,
     Rebased: _rebased,
+    Recalled: _recalled,
     Pruned: _pruned,
     StoreFailed: _store_failed,
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from syncref.core.step import Step
 from syncref.domain.identity import Key, Mark, Term
@@ -24,8 +25,7 @@ class Phase(Enum):
     FORKED = "forked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UplinkOptions:
+class UplinkOptions(Struct, frozen=True, kw_only=True):
     """`servers` is the length of the ordered server list; `keepalive_ms` how long a quiet session is trusted."""
 
     servers: int = 1
@@ -35,8 +35,7 @@ class UplinkOptions:
     keepalive_ms: int = 30_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class Probe(Struct, frozen=True, kw_only=True):
     """The search for the greatest common mark: `low` is common, `high` is not, `asked` is being asked."""
 
     low: Mark
@@ -44,8 +43,7 @@ class Probe:
     asked: Mark | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UplinkState:
+class UplinkState(Struct, frozen=True, kw_only=True):
     """How far one journal is sent.
 
     acked    durable on the live server of `term`; goes back when a restored or promoted server has less
@@ -53,8 +51,8 @@ class UplinkState:
     anchor   the last pruned mark (the genesis when nothing is pruned): the lowest that can be compared
     sent     the server's mark in this session: what is loaded next comes after it
     inflight the last mark of the batch that is under way
-    frozen   another journal of this till continues this one: its entries are still owed to every server,
-             nothing is added, and nothing of it is ever rebased
+    frozen   another journal of this till continues this one: its entries are still owed to every server, and
+             nothing is added; what a server has otherwise is recalled, to go on in the till's own journal
     request  numbers what was asked of servers, so that an answer to something given up moves nothing
     """
 
@@ -83,48 +81,41 @@ class UplinkState:
 # --- events
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wake:
+class Wake(Struct, frozen=True, kw_only=True):
     """The journal has a new head, or a sync is asked for; `now` cuts a back-off or a quiet session short."""
 
     head: Mark | None = None
     now: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Slept:
+class Slept(Struct, frozen=True):
     """Syncing is over until the next Wake: a schedule's window has closed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermSeen:
+class TermSeen(Struct, frozen=True, kw_only=True):
     """The feed was answered by a server in this term."""
 
     term: Term
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimerFired:
+class TimerFired(Struct, frozen=True, kw_only=True):
     """The timer of that number is over."""
 
     timer: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalHash:
+class LocalHash(Struct, frozen=True, kw_only=True):
     """The journal's own hash at a sequence; None when it is pruned."""
 
     seq: int
     hash: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Persisted:
+class Persisted(Struct, frozen=True):
     """What PersistProgress(wait=True) asked for is durable."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntriesLoaded:
+class EntriesLoaded(Struct, frozen=True, kw_only=True):
     """Consecutive entries after `sent`; `prev_hash` is the stored hash before, `last` the mark of the last."""
 
     first_seq: int
@@ -133,8 +124,7 @@ class EntriesLoaded:
     last: Mark
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HelloAnswered:
+class HelloAnswered(Struct, frozen=True, kw_only=True):
     """A server answered the handshake of that number."""
 
     request: int
@@ -142,16 +132,14 @@ class HelloAnswered:
     draw: float = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchAcked:
+class BatchAcked(Struct, frozen=True, kw_only=True):
     """A server acked. Only the session binds it: an ack may be late, but not from an earlier handshake."""
 
     ack: Ack
     draw: float = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """A server answered request `request` with an error of the catalogue."""
 
     request: int
@@ -160,23 +148,20 @@ class Refused:
     retry_after_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportFailed:
+class TransportFailed(Struct, frozen=True, kw_only=True):
     """No answer to request `request`: refused, reset, timed out. The outcome is unknown."""
 
     request: int
     draw: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFailed:
+class StoreFailed(Struct, frozen=True, kw_only=True):
     """The till's own store could not carry out the last effect (disk full, locked)."""
 
     draw: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebased:
+class Rebased(Struct, frozen=True, kw_only=True):
     """The journal goes on under a new key; nothing of it is sent yet."""
 
     key: Key
@@ -184,8 +169,13 @@ class Rebased:
     genesis: Mark
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
+class Recalled(Struct, frozen=True, kw_only=True):
+    """A frozen journal ends at `head` now."""
+
+    head: Mark
+
+
+class Pruned(Struct, frozen=True, kw_only=True):
     """Everything up to `anchor` is gone from the till."""
 
     anchor: Mark
@@ -204,6 +194,7 @@ UplinkEvent = (
     | Refused
     | TransportFailed
     | Rebased
+    | Recalled
     | Pruned
     | StoreFailed
 )
@@ -211,8 +202,7 @@ UplinkEvent = (
 # --- effects
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersistProgress:
+class PersistProgress(Struct, frozen=True, kw_only=True):
     """Store term, acked and safe. With `wait` answer Persisted once durable; without, it may be lazy.
 
     Never over a higher term, which another journal's uplink of this till may have met: then store nothing
@@ -225,15 +215,13 @@ class PersistProgress:
     wait: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadHash:
+class ReadHash(Struct, frozen=True, kw_only=True):
     """Look up the journal's hash at a sequence. Answer: LocalHash."""
 
     seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class Load(Struct, frozen=True, kw_only=True):
     """Read up to `limit` entries after `after`, within the batch's byte bound, at least one.
 
     Answer: EntriesLoaded.
@@ -243,8 +231,7 @@ class Load:
     limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendHello:
+class SendHello(Struct, frozen=True, kw_only=True):
     """Shake hands with a server of the list, claiming `head` (the journal's, or a mark being probed)."""
 
     request: int
@@ -252,8 +239,7 @@ class SendHello:
     head: Mark
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendBatch:
+class SendBatch(Struct, frozen=True, kw_only=True):
     """Send entries under a session."""
 
     request: int
@@ -265,16 +251,14 @@ class SendBatch:
     payloads: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetTimer:
+class SetTimer(Struct, frozen=True, kw_only=True):
     """Answer TimerFired(timer) after `delay_ms`; an older timer is void."""
 
     timer: int
     delay_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebase:
+class Rebase(Struct, frozen=True, kw_only=True):
     """Freeze the incarnation, open a new one that continues it from `common`, journal the suffix anew.
 
     Answer: Rebased, to this core and to the journal's.
@@ -283,8 +267,16 @@ class Rebase:
     common: Mark
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prune:
+class Recall(Struct, frozen=True, kw_only=True):
+    """Let a frozen journal end at `common`, and journal what it has after it at the end of the till's own one.
+
+    In one transaction, under the original op ids. Answer: Recalled to this core, and the new head to the others.
+    """
+
+    common: Mark
+
+
+class Prune(Struct, frozen=True, kw_only=True):
     """Up to `safe` may go, of what is also tallied and older than the retention.
 
     `server_ms` is the live server's clock, by which retention counts.
@@ -294,13 +286,14 @@ class Prune:
     server_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alarm:
+class Alarm(Struct, frozen=True, kw_only=True):
     """Tell the operator; the till goes on selling."""
 
     code: str
     detail: str
 
 
-UplinkEffect = PersistProgress | ReadHash | Load | SendHello | SendBatch | SetTimer | Rebase | Prune | Alarm
+UplinkEffect = (
+    PersistProgress | ReadHash | Load | SendHello | SendBatch | SetTimer | Rebase | Recall | Prune | Alarm
+)
 UplinkStep = Step[UplinkState, UplinkEffect]

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b32encode
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 HASH_BYTES = 32
 ID_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
+class Term(Struct, frozen=True, kw_only=True):
     """A reign of one live server. `n` only grows; the random `id` tells two reigns with one n apart."""
 
     cluster: str
@@ -24,24 +24,21 @@ class Term:
     id: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(Struct, frozen=True, kw_only=True):
     """A journal's name. `incarnation` is 16 random bytes, made when a till is provisioned or rebased."""
 
     till: str
     incarnation: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Mark(Struct, frozen=True, kw_only=True):
     """A place in a journal: the sequence (0 = before the first entry) and the chain hash there."""
 
     seq: int
     hash: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
+class Cursor(Struct, frozen=True, kw_only=True):
     """How far a till has the masters: a position (transaction horizon) within a term."""
 
     term: Term

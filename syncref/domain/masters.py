@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 
 ColumnType = Literal["text", "int"]
 Value = str | int | None
@@ -20,8 +20,7 @@ Row = tuple[Value, ...]
 DIGEST_MODULUS = 1 << 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MasterTable:
+class MasterTable(Struct, frozen=True, kw_only=True):
     """One replicated table. Rows travel as key columns, then value columns, in this order."""
 
     name: str

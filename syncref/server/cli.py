@@ -152,20 +152,19 @@ def settlement(
         raise click.UsageError("--config is missing")
     import msgspec
 
-    from syncref.server.clock import now_ms
+    from syncref.server import losses
     from syncref.server.overview import read_settlement
     from syncref.server.provision import database_of
-    from syncref.store.server_open import open_engine, snapshot, transaction
-    from syncref.store.server_settlement import sign_abandoned
+    from syncref.store.server_open import open_engine, snapshot
 
     config = load_server(config_file)
-    if abandon is not None and (date is None or not evidence):
-        raise click.UsageError("--abandon needs --date and --evidence")
+    if abandon is not None:
+        if date is None or not evidence:
+            raise click.UsageError("--abandon needs --date and --evidence")
+        told = losses.abandon(config, till=abandon, date=date, evidence=evidence, clerk=clerk)
+        click.echo(told, err=as_json)
     with database_of(config.database, config.data_dir) as dsn:
         engine = open_engine(dsn, connections=1)
-        if abandon is not None and date is not None and evidence:
-            with transaction(engine) as connection:
-                sign_abandoned(connection, abandon, date, evidence=evidence, clerk=clerk, at_ms=now_ms())
         with snapshot(engine) as connection:
             rows = read_settlement(connection, date=date, till=None)
         engine.dispose()
@@ -226,6 +225,47 @@ def resolve(
     click.echo(f"op id {op_id}")
     resolve_entry(config, till=till, incarnation=incarnation, seq=seq, action=action, op_id=op_id, clerk=clerk)
     click.echo(f"entry {seq} of {till}: {action}")
+
+
+@settlement.command(help="Sign that the receipts FIRST to LAST (as printed) of a date are lost and never come.")
+@CONFIG
+@click.argument("first")
+@click.argument("last")
+@click.option("--date", required=True, help="Their business date, YYYY-MM-DD.")
+@click.option("--evidence", required=True, help="What shows that they are lost.")
+@click.option("--clerk", default="operator", show_default=True, help="Who signs.")
+def lost(*, config_file: Path, first: str, last: str, date: str, evidence: str, clerk: str) -> None:
+    """Declare receipts lost."""
+    from syncref.server.losses import lose_receipts
+
+    config = load_server(config_file)
+    count = lose_receipts(config, first, last, date=date, evidence=evidence, clerk=clerk)
+    click.echo(f"{count} receipts of {date} are declared lost: {first} to {last}")
+
+
+@settlement.command(
+    name="lost-entries",
+    help="Sign that entries up to SEQ are lost: the till has pruned them and this server lacks them. "
+    "SEQ and HASH are what the till's alarm `below_anchor` says.",
+)
+@CONFIG
+@click.argument("till")
+@click.argument("incarnation")
+@click.argument("seq", type=click.IntRange(min=1))
+@click.argument("hash_hex", metavar="HASH")
+@click.option("--evidence", required=True, help="What shows that they are lost.")
+@click.option("--clerk", default="operator", show_default=True, help="Who signs.")
+def lost_entries(
+    *, config_file: Path, till: str, incarnation: str, seq: int, hash_hex: str, evidence: str, clerk: str
+) -> None:
+    """Let a journal go on after entries that are lost."""
+    from syncref.server.losses import lose_entries
+
+    config = load_server(config_file)
+    count = lose_entries(
+        config, till=till, incarnation=incarnation, seq=seq, chain=hash_hex, evidence=evidence, clerk=clerk
+    )
+    click.echo(f"{count} entries of {till} are declared lost, its journal goes on after {seq}")
 
 
 @click.command(help="Show the status of a till or a server.")

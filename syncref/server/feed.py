@@ -36,12 +36,18 @@ _URGENT_ONLY = -1
 
 
 class Ask(NamedTuple):
-    """What a till asks of the feed; `urgent_pos` None asks for no urgent rows."""
+    """What a till asks of the feed; `urgent_pos` None asks for no urgent rows, `limit` for rows at most."""
 
     pos: int
     scan_to: int | None = None
     after: tuple[str, str] | None = None
     urgent_pos: int | None = None
+    limit: int | None = None
+
+    @property
+    def rows_max(self) -> int:
+        """How many rows a page may have."""
+        return PAGE_ROWS_MAX if self.limit is None else min(self.limit, PAGE_ROWS_MAX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +115,7 @@ class FeedReader:
         self._engine = engine
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
         self._pages: SizedCache[Ask, Page] = SizedCache(bytes_max=CACHE_BYTES_MAX)
-        self._chunks: SizedCache[tuple[str, str | None], Chunk] = SizedCache(bytes_max=CACHE_BYTES_MAX)
+        self._chunks: SizedCache[tuple[str, str | None, int], Chunk] = SizedCache(bytes_max=CACHE_BYTES_MAX)
         self._digests: tuple[Term, store.DigestSums] | None = None
         self.generation = 0
 
@@ -132,20 +138,21 @@ class FeedReader:
         page = self._shared(ask._replace(urgent_pos=None), asked_ms)
         if ask.urgent_pos is None or page.page.tombstone_floor > ask.pos:
             return page
-        urgent = self._shared(Ask(pos=_URGENT_ONLY, urgent_pos=max(ask.urgent_pos, ask.pos)), None)
+        ahead = Ask(pos=_URGENT_ONLY, urgent_pos=max(ask.urgent_pos, ask.pos), limit=ask.limit)
+        urgent = self._shared(ahead, None)
         return replace(
             page,
             page=msgspec.structs.replace(page.page, urgent=urgent.page.urgent, urgent_pos=urgent.page.urgent_pos),
         )
 
-    def page_across(self, pos: int) -> Page:
+    def page_across(self, pos: int, limit: int | None = None) -> Page:
         """Return the first page for a cursor of an earlier term, uncached.
 
         Only what is below the horizon means the same in both; the digests show what else differs.
         """
         with snapshot(self._engine) as connection:
             horizon = store.read_horizon(connection)
-            return self._read(connection, Ask(pos=min(pos, horizon.xmin)), self.generation)
+            return self._read(connection, Ask(pos=min(pos, horizon.xmin), limit=limit), self.generation)
 
     def _shared(self, ask: Ask, asked_ms: int | None) -> Page:
         with self._locks[hash(ask) % _STRIPES]:
@@ -161,26 +168,27 @@ class FeedReader:
 
     def _read(self, connection: Connection, ask: Ask, generation: int) -> Page:
         horizon = store.read_horizon(connection)
+        most = ask.rows_max
         urgent: tuple[FeedRow, ...] = ()
         if ask.urgent_pos is not None:
-            urgent = tuple(store.urgent_rows(connection, pos=max(ask.urgent_pos, ask.pos)))
+            urgent = tuple(store.urgent_rows(connection, pos=max(ask.urgent_pos, ask.pos), limit=most))
         part = _page(horizon, ask, urgent)
         if ask.pos == _URGENT_ONLY or ask.pos < horizon.floor:
             return _prepared(part, [], {}, generation)
         if ask.scan_to is None:
-            keys = store.changed_keys(connection, pos=ask.pos, limit=PAGE_ROWS_MAX + 1)
-            if len(keys) <= PAGE_ROWS_MAX:
+            keys = store.changed_keys(connection, pos=ask.pos, limit=most + 1)
+            if len(keys) <= most:
                 return self._last(connection, horizon, part, keys, generation)
         scan_to = horizon.xmin if ask.scan_to is None else ask.scan_to
-        keys = store.changed_keys(connection, pos=ask.pos, below=scan_to, after=ask.after, limit=PAGE_ROWS_MAX + 1)
+        keys = store.changed_keys(connection, pos=ask.pos, below=scan_to, after=ask.after, limit=most + 1)
         if not keys and ask.scan_to is None:  # an open transaction holds the horizon at ask.pos
             keys = store.changed_keys(connection, pos=ask.pos, limit=UNSETTLED_ROWS_MAX + 1)
             if len(keys) > UNSETTLED_ROWS_MAX:
                 raise Busy("an open transaction holds the feed back", retry_after_ms=1000)
             return self._last(connection, horizon, part, keys, generation)
-        after = keys[PAGE_ROWS_MAX - 1] if len(keys) > PAGE_ROWS_MAX else None
+        after = keys[most - 1] if len(keys) > most else None
         part = msgspec.structs.replace(part, scan_to=scan_to, after=after, pos=scan_to)
-        return _prepared(part, store.rows_of(connection, keys[:PAGE_ROWS_MAX]), {}, generation)
+        return _prepared(part, store.rows_of(connection, keys[:most]), {}, generation)
 
     def _last(
         self,
@@ -198,32 +206,36 @@ class FeedReader:
         rows = store.rows_of(connection, keys)
         return _prepared(part, rows, store.stock_marks(connection), generation)
 
-    def chunk(self, table: str, after: str | None, start_pos: int | None) -> bytes:
-        """Return an encoded, compressed LoadChunk. `start_pos` is what the load's first chunk named.
+    def chunk(self, table: str, after: str | None, start_pos: int | None, limit: int | None = None) -> bytes:
+        """Return an encoded, compressed LoadChunk of at most `limit` rows.
+
+        `start_pos` is what the load's first chunk named.
 
         A shared chunk's snapshot must not be older than the load's start: the feed goes on from there.
         """
         spec = MASTER_BY_NAME.get(table)
         if spec is None:
             raise NotFound(f"there is no table {table!r}")
+        most = PAGE_ROWS_MAX if limit is None else min(limit, PAGE_ROWS_MAX)
+        place = (table, after, most)
         after_key = None if after is None else store.parse_key(table, after)
-        with self._locks[hash((table, after)) % _STRIPES]:
-            chunk = self._chunks.get((table, after))
+        with self._locks[hash(place) % _STRIPES]:
+            chunk = self._chunks.get(place)
             recent = chunk is not None and now_ms() - chunk.read_ms < LOAD_SHARED_MS_MAX
             if chunk is None or not (recent if start_pos is None else chunk.read_at >= start_pos):
                 with snapshot(self._engine) as connection:
                     horizon = store.read_horizon(connection)
-                    rows = store.load_rows(connection, spec, after_key, PAGE_ROWS_MAX + 1)
-                more = len(rows) > PAGE_ROWS_MAX
-                last_key = rows[PAGE_ROWS_MAX - 1].row[: len(spec.key)] if more else ()
+                    rows = store.load_rows(connection, spec, after_key, most + 1)
+                more = len(rows) > most
+                last_key = rows[most - 1].row[: len(spec.key)] if more else ()
                 chunk = Chunk(
                     term=horizon.term,
                     read_at=horizon.xmin,
                     read_ms=now_ms(),
                     after=key_text(last_key) if more else None,
-                    rows=msgspec.Raw(msgspec.msgpack.encode(rows[:PAGE_ROWS_MAX])),
+                    rows=msgspec.Raw(msgspec.msgpack.encode(rows[:most])),
                 )
-                self._chunks.put((table, after), chunk, 1000 + len(bytes(chunk.rows)))
+                self._chunks.put(place, chunk, 1000 + len(bytes(chunk.rows)))
         start = chunk.read_at if start_pos is None else start_pos
         return _body(_EncodedChunk, _wire(chunk.term), table, start, chunk.after, bytes(chunk.rows))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,6 +29,7 @@ from syncref.core.posting import (
     remedy,
     set_aside,
 )
+from syncref.core.step import replace
 from syncref.core.terms import next_number
 from syncref.domain.identity import ID_BYTES, Key, Term
 from syncref.logs import event

@@ -12,13 +12,13 @@ import secrets
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncref.core import failover as core
 from syncref.core.failover import FailoverEffect, FailoverEvent, FailoverState, Role
+from syncref.core.step import replace
 from syncref.domain.identity import ID_BYTES, Term
 from syncref.errors import NotLive, RuleBroken, StorageFailed
 from syncref.logs import event as log_event

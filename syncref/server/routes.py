@@ -23,12 +23,13 @@ from syncref.server.state import BATCHES_WAITING_MAX, Worker
 from syncref.store.server_feed import parse_key
 from syncref.store.server_open import snapshot
 from syncref.store.server_standbys import StandbySeen, read_standbys
-from syncref.wire.sync import BODY_BYTES_MAX, CONTENT_TYPE, Ack, Batch, Hello, HelloAnswer, Problem
+from syncref.wire.sync import BODY_BYTES_MAX, CONTENT_TYPE, PAGE_ROWS_MAX, Ack, Batch, Hello, HelloAnswer, Problem
 
 WAIT_MS_MAX = 30_000
 AnyRequest = Request[Any, Any, Any]
 Count = Annotated[int, QueryParameter(ge=0, lt=1 << 62)]
 OptionalCount = Annotated[int | None, QueryParameter(ge=0, lt=1 << 62)]
+RowLimit = Annotated[int | None, QueryParameter(ge=1, le=PAGE_ROWS_MAX)]
 Date = Annotated[str | None, QueryParameter(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10)]
 TillName = Annotated[str | None, QueryParameter(pattern=r"^[A-Z0-9-]{1,16}$", max_length=16)]
 _BEARER = [{"bearer": list[str]()}]
@@ -146,8 +147,12 @@ async def feed(
     after_key: FromQuery[str | None] = None,
     urgent_pos: OptionalCount = None,
     wait_ms: Annotated[int, QueryParameter(ge=0, le=WAIT_MS_MAX)] = 0,
+    limit: RowLimit = None,
 ) -> Response[bytes]:
-    """Return the next page of a run. With `wait_ms` an answer without news waits for some, up to that long."""
+    """Return the next page of a run, of at most `limit` rows.
+
+    With `wait_ms` an answer without news waits for some, up to that long.
+    """
     worker: Worker = state.worker
     who = worker.desk.identify(request, "till")
     after: tuple[str, str] | None = None
@@ -156,7 +161,7 @@ async def feed(
             raise RequestInvalid("after_tbl, after_key and scan_to go together", where="after_tbl")
         parse_key(after_tbl, after_key)
         after = (after_tbl, after_key)
-    ask = Ask(pos=pos, scan_to=scan_to, after=after, urgent_pos=urgent_pos)
+    ask = Ask(pos=pos, scan_to=scan_to, after=after, urgent_pos=urgent_pos, limit=limit)
     client = request.client
     connection = (who.name, client.host if client else "", client.port if client else 0)
     page = await _page(worker, ask, connection, wait_ms, term_n=term_n)
@@ -164,7 +169,7 @@ async def feed(
     if term_n > term.n or (term_n == term.n and term_id != term.id.hex()):
         raise StaleTerm(f"the feed is of term {term.n}, asked for {term_n}")
     if 0 < term_n < term.n:
-        page = await to_thread.run_sync(worker.feed.page_across, pos)
+        page = await to_thread.run_sync(worker.feed.page_across, pos, limit)
     worker.serve(connection, page.fingerprint)
     return _body(encode_page(page, who.name))
 
@@ -206,13 +211,18 @@ async def load(
     request: AnyRequest,
     state: State,
     table: FromPath[str],
+    *,
     after: FromQuery[str | None] = None,
     start_pos: OptionalCount = None,
+    limit: RowLimit = None,
 ) -> Response[bytes]:
-    """Return a chunk in key order. The first names start_pos, which the later ones are asked with."""
+    """Return a chunk in key order, of at most `limit` rows.
+
+    The first names start_pos, which the later ones are asked with.
+    """
     worker: Worker = state.worker
     worker.desk.identify(request, "till")
-    return _body(await to_thread.run_sync(worker.feed.chunk, table, after, start_pos))
+    return _body(await to_thread.run_sync(worker.feed.chunk, table, after, start_pos, limit))
 
 
 @get("/v1/settlement", summary="Settle business dates", security=_BEARER, responses=PROBLEMS)

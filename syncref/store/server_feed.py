@@ -20,6 +20,7 @@ from syncref.store.server_term import LIVE_SQL
 from syncref.wire.sync import FeedRow
 
 TableKey = tuple[str, str]
+URGENT_ROWS_MAX = 1000
 _KEY_TYPES = {
     spec.name: tuple[tuple(str if kind == "text" else int for _, kind in spec.key)]  # type: ignore[misc]
     for spec in MASTERS
@@ -114,11 +115,14 @@ def parse_key(table: str, key: str) -> Row:
     return parsed
 
 
-def urgent_rows(connection: Connection, *, pos: int) -> list[FeedRow]:
-    """Return urgent rows changed at or after a position, after the rows that they depend on."""
+def urgent_rows(connection: Connection, *, pos: int, limit: int) -> list[FeedRow]:
+    """Return urgent rows changed at or after a position, after the rows that they depend on.
+
+    At most `limit` and 1,000 of them: what is more comes with the run.
+    """
     result = connection.execute(
-        text("SELECT DISTINCT tbl, key FROM change WHERE urgent AND xid >= :pos ORDER BY tbl, key LIMIT 1000"),
-        {"pos": pos},
+        text("SELECT DISTINCT tbl, key FROM change WHERE urgent AND xid >= :pos ORDER BY tbl, key LIMIT :limit"),
+        {"pos": pos, "limit": min(limit, URGENT_ROWS_MAX)},
     )
     urgent = [(row.tbl, row.key) for row in result]
     if not urgent:

@@ -22,7 +22,7 @@ from syncref.domain.masters import MASTERS
 from syncref.store.columns import line_columns, master_columns, receipt_columns, z_columns
 
 metadata = MetaData()
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 STANDBY_HEADS = "standby_head"
 
 term = Table(  # one row: the current term, the PostgreSQL timeline it was opened on, and who may write
@@ -210,6 +210,28 @@ refusal = Table(  # what was refused for security's sake: by whom, why, how ofte
     Column("first_ms", BigInteger, nullable=False),
     Column("last_ms", BigInteger, nullable=False),
     Column("detail", Text, nullable=False),
+)
+lost_receipts = Table(  # printed numbers of a date that will never come, with the operator's evidence
+    "lost_receipts",
+    metadata,
+    *_journal_key(),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("business_date", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("clerk", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+lost_entries = Table(  # what a journal goes on after although it is not here: its till had pruned it
+    "lost_entries",
+    metadata,
+    *_journal_key(),
+    Column("first_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("clerk", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
 )
 abandoned = Table(  # a till's day that will never be closed, with the operator's evidence
     "abandoned",

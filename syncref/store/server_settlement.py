@@ -7,7 +7,7 @@ back from their bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,6 +15,9 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.dialects.postgresql import insert
 
 from syncref.core.settlement import DayFacts, Sums, add
+from syncref.core.step import replace
+from syncref.errors import NotFound, RuleBroken
+from syncref.store.server_lost import before_mark, lost_of, numbers_here
 from syncref.store.server_schema import abandoned
 from syncref.wire.entry import Continued, DayClosed, DayOpened, Entry, Receipt, decode_entry
 
@@ -24,7 +27,8 @@ SELECT DISTINCT till, business_date FROM (
     CROSS JOIN LATERAL (SELECT DISTINCT business_date FROM receipt WHERE till = j.till
       AND (CAST(:date AS text) IS NULL OR business_date = :date)) r
   UNION SELECT till, business_date FROM z_report
-  UNION SELECT till, business_date FROM abandoned) d
+  UNION SELECT till, business_date FROM abandoned
+  UNION SELECT till, business_date FROM lost_receipts) d
 WHERE (CAST(:date AS text) IS NULL OR business_date = :date) AND (CAST(:till AS text) IS NULL OR till = :till)
 ORDER BY business_date, till
 """)
@@ -70,7 +74,9 @@ _NEXT_Z = text("""
 SELECT business_date FROM z_report WHERE till = :till AND incarnation = :incarnation AND seq > :seq
 ORDER BY seq LIMIT 1
 """)
-_ABANDONED = text("SELECT 1 FROM abandoned WHERE till = :till AND business_date = :date")
+_ANY = text("SELECT 1 FROM receipt WHERE till = :till AND business_date = :date LIMIT 1")
+_CLOSED = text("SELECT 1 FROM z_report WHERE till = :till AND business_date = :date LIMIT 1")
+_ABANDONED = text("SELECT clerk, evidence FROM abandoned WHERE till = :till AND business_date = :date")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +95,25 @@ def read_days(connection: Connection, *, date: str | None, till: str | None) -> 
         yield Day(till=row.till, business_date=row.business_date, facts=facts)
 
 
-def sign_abandoned(connection: Connection, till: str, date: str, *, evidence: str, clerk: str, at_ms: int) -> None:
-    """Store that a till will never close a date. A Z that comes all the same counts again."""
+def sign_abandoned(connection: Connection, till: str, date: str, *, evidence: str, clerk: str, at_ms: int) -> str:
+    """Store that a till will never close a date, and return what that changes. A late Z counts all the same.
+
+    Raises NotFound for a till that never reached this server, RuleBroken when the date is closed.
+    """
+    of_day = {"till": till, "date": date}
+    if connection.execute(text("SELECT 1 FROM journal WHERE till = :till"), of_day).first() is None:
+        raise NotFound(f"no till {till} has ever been here")
+    if connection.execute(_CLOSED, of_day).first() is not None:
+        raise RuleBroken(f"nothing to abandon: {till} closed {date}, its Z is here")
+    before = connection.execute(_ABANDONED, of_day).one_or_none()
+    if before is not None:
+        return f"nothing new: {before.clerk} abandoned {date} of {till} already: {before.evidence}"
     connection.execute(
-        insert(abandoned)
-        .values(till=till, business_date=date, evidence=evidence, clerk=clerk, at_ms=at_ms)
-        .on_conflict_do_nothing()
+        insert(abandoned).values(till=till, business_date=date, evidence=evidence, clerk=clerk, at_ms=at_ms)
     )
+    if connection.execute(_ANY, of_day).first() is None:
+        return f"{date} of {till} is abandoned; nothing is owed for it, no receipt of that date is here"
+    return f"{date} of {till} is abandoned"
 
 
 def _facts(connection: Connection, till: str, date: str) -> DayFacts:
@@ -118,7 +136,21 @@ def _facts(connection: Connection, till: str, date: str) -> DayFacts:
         z_count=len(reports),
         abandoned=connection.execute(_ABANDONED, of_day).first() is not None,
     )
-    return _with_odd_entries(connection, till, date, facts)
+    return _with_odd_entries(connection, till, date, _with_losses(connection, till, date, facts, covered))
+
+
+def _with_losses(
+    connection: Connection, till: str, date: str, facts: DayFacts, covered: dict[bytes, int]
+) -> DayFacts:
+    """Return the facts with what was declared lost. The Z counts what stood before it in its line of journals."""
+    of_z = next(iter(covered), None)
+    for lost in lost_of(connection, till, date):
+        declared = (*facts.declared, (lost.absent, f"{lost.clerk}: {lost.evidence}"))
+        facts = replace(facts, declared=declared)
+        mark = covered.get(lost.incarnation)
+        if mark is not None and (lost.incarnation == of_z or before_mark(connection, till, lost, mark)):
+            facts = replace(facts, lost=facts.lost + lost.absent)
+    return facts
 
 
 def _covered(connection: Connection, till: str, incarnation: bytes, seq: int) -> dict[bytes, int]:
@@ -168,6 +200,13 @@ def _with_odd_entries(connection: Connection, till: str, date: str, facts: DayFa
     """Return the facts with set-aside, duplicate, written-off and missing receipts counted."""
     numbers = connection.execute(_NUMBERS, {"till": till, "date": date}).all()
     missing = {bytes(row.incarnation): int(row.high - row.low) + 1 - row.n for row in numbers}
+    bounds = {bytes(row.incarnation): (int(row.low), int(row.high)) for row in numbers}
+    for lost in lost_of(connection, till, date):
+        low, high = bounds.get(lost.incarnation, (0, -1))
+        first, last = max(lost.first, low), min(lost.last, high)
+        if first <= last:
+            absent = last - first + 1 - numbers_here(connection, till, lost.incarnation, first, last)
+            missing[lost.incarnation] -= absent
     for row in connection.execute(_ODD, {"till": till, "date": date}).all():
         entry = _entry(bytes(row.payload))
         if not _belongs(connection, till, date, row, entry, closed=facts.z is not None):

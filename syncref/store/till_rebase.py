@@ -19,7 +19,7 @@ from syncref.errors import StorageCorrupt
 from syncref.store.till_journal import hash_at
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_schema import anchor, continued, journal, line, operation, payment, receipt, z_report
-from syncref.store.till_state import TillState, read_state, write_state
+from syncref.store.till_state import read_state, write_state
 from syncref.wire.entry import Continued, Entry, Receipt, decode_entry, encode_entry
 
 _ROWS = 500
@@ -62,13 +62,7 @@ def rebase(database: TillDatabase, *, old: Key, common: Mark, at_ms: int) -> New
             at_ms=at_ms,
         )
         head = _append(connection, key, genesis, [first])
-        head = _move_journal(connection, state, key, head, common.seq)
-        shift = common.seq - 1
-        for table in (receipt, line, payment, z_report):
-            moved = (table.c.incarnation == old.incarnation) & (table.c.seq > common.seq)
-            connection.execute(
-                update(table).where(moved).values(incarnation=key.incarnation, seq=table.c.seq - shift)
-            )
+        head = _move(connection, old, common.seq, key, head)
         connection.execute(
             insert(continued), {"incarnation": old.incarnation, "seq": common.seq, "hash": common.hash}
         )
@@ -83,6 +77,23 @@ def rebase(database: TillDatabase, *, old: Key, common: Mark, at_ms: int) -> New
             stock_seq=0,
         )
     return NewJournal(key=key, head=head, genesis=genesis, moved=head.seq - 1)
+
+
+def recall(database: TillDatabase, *, frozen: Key, common: Mark) -> NewJournal:
+    """Let a journal that is continued end at `common`; what it has after it goes on at the end of the own one.
+
+    No sale happens meanwhile. Raises StorageCorrupt when `common` is not of that journal: nothing is changed then.
+    """
+    with database.sale() as connection:
+        state = read_state(connection, lock=True)
+        if state.key == frozen or hash_at(connection, frozen, common.seq, cluster=state.cluster) != common.hash:
+            raise StorageCorrupt(f"the continued journal does not have what it is to end at, {common.seq}")
+        head = _move(connection, frozen, common.seq, state.key, state.head)
+        ends = {"seq": common.seq, "hash": common.hash}
+        connection.execute(update(continued).where(continued.c.incarnation == frozen.incarnation).values(ends))
+        write_state(connection, head_seq=head.seq, head_hash=head.hash)
+        genesis = Mark(seq=0, hash=genesis_hash(cluster=state.cluster, key=state.key))
+    return NewJournal(key=state.key, head=head, genesis=genesis, moved=head.seq - state.head.seq)
 
 
 _left = exists().where(anchor.c.incarnation == continued.c.incarnation, anchor.c.seq >= continued.c.seq)
@@ -116,9 +127,19 @@ def lineage(connection: Connection) -> list[bytes]:
         found.insert(0, entry.incarnation)
 
 
-def _move_journal(connection: Connection, state: TillState, key: Key, head: Mark, after: int) -> Mark:
+def _move(connection: Connection, old: Key, after: int, key: Key, head: Mark) -> Mark:
+    """Journal the entries after a sequence anew behind another journal's head; return its new head."""
+    shift = head.seq - after
+    moved_to = _move_journal(connection, old, key, head, after)
+    for table in (receipt, line, payment, z_report):
+        moved = (table.c.incarnation == old.incarnation) & (table.c.seq > after)
+        connection.execute(update(table).where(moved).values(incarnation=key.incarnation, seq=table.c.seq + shift))
+    return moved_to
+
+
+def _move_journal(connection: Connection, old: Key, key: Key, head: Mark, after: int) -> Mark:
     """Journal the entries after a sequence anew, a bounded number at a time; return the new head."""
-    of_old = journal.c.incarnation == state.incarnation
+    of_old = journal.c.incarnation == old.incarnation
     while True:
         rows = connection.execute(
             select(journal.c.seq, journal.c.payload)
@@ -128,7 +149,7 @@ def _move_journal(connection: Connection, state: TillState, key: Key, head: Mark
         ).all()
         if not rows:
             break
-        entries = [_again(decode_entry(bytes(row.payload)), state.key) for row in rows]
+        entries = [_again(decode_entry(bytes(row.payload)), old) for row in rows]
         _renumber(connection, entries, head.seq)
         head = _append(connection, key, head, entries)
         after = rows[-1].seq

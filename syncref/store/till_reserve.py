@@ -1,4 +1,4 @@
-"""The reserve: room set aside beside a SQLite database, given to sales when the disk is full.
+"""The reserve: room set aside, given to sales when the disk is full. Here: a file beside a SQLite database.
 
 Keeps the order in which things stop: staging first, then downloads, sales last.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 RESERVE_BYTES = 8 * 1024 * 1024
 _SHARE_OF_FREE = 8
@@ -15,18 +15,37 @@ _SHARE_OF_FREE = 8
 Room = Literal["ok", "no_staging", "no_downloads", "reserve_used"]
 
 
-class Reserve:
-    """A preallocated file next to the database. Without a path (PostgreSQL) there is none to release."""
+class Reserve(Protocol):
+    """Room that is set aside while there is enough. `full_seen`: since then something did not fit."""
 
-    def __init__(self, database: Path | None, *, size: int = RESERVE_BYTES) -> None:
-        self._path = None if database is None else Path(f"{database}.reserve")
+    full_seen: bool
+
+    def fill(self) -> bool:
+        """Set the reserve aside if there is room for it; return whether it is there. Raises SyncrefError."""
+
+    def release(self) -> bool:
+        """Give a part of it to the sales; return whether there was anything to give."""
+
+    def room(self) -> Room:
+        """Return what must stop by now."""
+
+    def refused(self) -> None:
+        """Take note that what the sync wrote did not fit."""
+
+    def restore(self) -> None:
+        """Fill the reserve again once there is room to spare. Raises SyncrefError."""
+
+
+class FileReserve:
+    """A preallocated file next to the database."""
+
+    def __init__(self, database: Path, *, size: int = RESERVE_BYTES) -> None:
+        self._path = Path(f"{database}.reserve")
         self._size = size
         self.full_seen = False
 
     def fill(self) -> bool:
         """Set the reserve aside if there is room for it; return whether it is there."""
-        if self._path is None:
-            return False
         size = min(self._size, (self._free() + self._held()) // _SHARE_OF_FREE)
         if self._held() >= size:
             return self._held() > 0
@@ -43,7 +62,7 @@ class Reserve:
         """Give half of what is held to the sales; return whether there was anything to give."""
         self.full_seen = True
         held = self._held()
-        if self._path is None or not held:
+        if not held:
             return False
         left = held // 2 if held > self._size // _SHARE_OF_FREE else 0
         try:
@@ -57,8 +76,6 @@ class Reserve:
 
     def room(self) -> Room:
         """Return what must stop by now."""
-        if self._path is None:
-            return "reserve_used" if self.full_seen else "ok"
         if self.full_seen and not self._held():
             return "reserve_used"
         free = self._free()
@@ -67,23 +84,21 @@ class Reserve:
             return "no_downloads"
         return "no_staging" if free < 2 * step else "ok"
 
+    def refused(self) -> None:
+        """Nothing to take note of: what is free is asked each time."""
+
     def restore(self) -> None:
-        """Fill the reserve again once there is room to spare; a PostgreSQL till just tries again."""
-        if self._path is None:
-            self.full_seen = False
-        elif self.full_seen and self._free() > 2 * self._size:
+        """Fill the reserve again once there is room to spare."""
+        if self.full_seen and self._free() > 2 * self._size:
             self.fill()
 
     def _held(self) -> int:
-        if self._path is None:
-            return 0
         try:
             return self._path.stat().st_size
         except OSError:
             return 0
 
     def _free(self) -> int:
-        assert self._path is not None
         try:
             found = os.statvfs(self._path.parent)
         except OSError:

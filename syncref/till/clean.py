@@ -159,4 +159,5 @@ def _uplinks(database: TillDatabase, settings: TillSettings, secret: str) -> tup
 
     with database.read() as connection:
         closed = closed_journals(connection)
-    return Uplink(parts(), retention_s=NEVER_PRUNE_S), [OwedUplink(parts(), one) for one in closed]
+    uplink = Uplink(parts(), retention_s=NEVER_PRUNE_S)
+    return uplink, [OwedUplink(parts(), one, grown=uplink.wake) for one in closed]

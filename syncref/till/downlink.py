@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from syncref.core import downlink as core
@@ -168,6 +169,7 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
             self.failed(DiskFull(f"downloads have stopped: no room left at {self._database.where}"))
             return TransportFailed(request=effect.request, draw=self.draw())
         base = self._servers[effect.server_index]
+        began_s = time.monotonic()
         try:
             answer = self._chunk(base, effect) if isinstance(effect, FetchChunk) else self._page(base, effect)
         except Rejected as rejected:
@@ -181,7 +183,9 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
         except Unreachable as error:
             self.failed(error)
             self._reach(False)
-            return TransportFailed(request=effect.request, draw=self.draw())
+            held_ms = effect.wait_ms if isinstance(effect, Fetch) else 0
+            took_ms = max(0, _ms_since(began_s) - held_ms)
+            return TransportFailed(request=effect.request, draw=self.draw(), took_ms=took_ms)
         self.contact_ms = self._clock.now_ms()
         self.error = None
         self._reach(True)
@@ -196,14 +200,18 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
             self._contact_changed()
 
     def _chunk(self, base: str, effect: FetchChunk) -> ChunkArrived:
-        chunk = self._calls.load(base, table=effect.table, after=effect.after, start_pos=effect.start_pos)
-        return ChunkArrived(request=effect.request, chunk=chunk, draw=self.draw())
+        began_s = time.monotonic()
+        chunk = self._calls.load(
+            base, table=effect.table, after=effect.after, start_pos=effect.start_pos, limit=effect.limit
+        )
+        return ChunkArrived(request=effect.request, chunk=chunk, took_ms=_ms_since(began_s), draw=self.draw())
 
     def _page(self, base: str, effect: Fetch) -> PageArrived:
         while True:
             hurry = self._hurry.is_set()
             self._hurry.clear()
             self._holding = effect.wait_ms > 0 and not hurry
+            began_s = time.monotonic()
             try:
                 page = self._calls.feed(
                     base,
@@ -213,6 +221,7 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
                     after=effect.after,
                     urgent_pos=effect.urgent_pos,
                     wait_ms=0 if hurry else effect.wait_ms,
+                    limit=effect.limit,
                 )
             except Unreachable:
                 if self._hurry.is_set() and self._holding and not self._stopping.is_set():
@@ -221,7 +230,11 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
             finally:
                 self._holding = False
             return PageArrived(
-                request=effect.request, page=page, fresh_id=secrets.token_bytes(ID_BYTES), draw=self.draw()
+                request=effect.request,
+                page=page,
+                fresh_id=secrets.token_bytes(ID_BYTES),
+                took_ms=_ms_since(began_s),
+                draw=self.draw(),
             )
 
     # --- store
@@ -244,6 +257,8 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
                 case Apply():
                     return self._apply(effect)
         except SyncrefError as error:
+            if isinstance(error, DiskFull):
+                self._reserve.refused()
             self.failed(error)
             return StoreFailed(draw=self.draw())
 
@@ -288,6 +303,10 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
                     return
             self._merge_soon()
             self._stopping.wait(_MERGE_LOOK_S)
+
+
+def _ms_since(began_s: float) -> int:
+    return int((time.monotonic() - began_s) * 1000)
 
 
 def _term(stored: TillState) -> Term | None:

@@ -1,11 +1,12 @@
 """The upload of a journal that another one continues: what is common up to its end is owed to every server.
 
-Keeps: nothing of it is added, rebased or pruned here; how far it is sent is asked anew with each handshake.
+Keeps: nothing of it is added or pruned here; how far it is sent is asked anew with each handshake. What a server
+has otherwise, of a clone, is recalled: it goes on in the till's own journal, and this one ends before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import Connection
 
@@ -14,23 +15,28 @@ from syncref.core.uplink_messages import (
     PersistProgress,
     Phase,
     Prune,
+    Rebase,
+    Recall,
+    Recalled,
     UplinkEffect,
     UplinkEvent,
     UplinkState,
     Wake,
 )
 from syncref.domain.identity import Mark, Term, genesis_hash
-from syncref.store.till_rebase import Closed
+from syncref.store.till_prune import anchor_of
+from syncref.store.till_rebase import Closed, recall
 from syncref.store.till_state import write_state
 from syncref.till.uplink import Uplink, UplinkParts
 
 
 class OwedUplink(Uplink):
-    """Sends one closed journal."""
+    """Sends one closed journal. `grown` is told the own journal's head when something was recalled into it."""
 
-    def __init__(self, parts: UplinkParts, closed: Closed) -> None:
+    def __init__(self, parts: UplinkParts, closed: Closed, *, grown: Callable[[Mark], None]) -> None:
         super().__init__(parts, name=f"owed {closed.key.incarnation.hex()[:8]}")
         self._closed = closed
+        self._grown = grown
 
     def begin(self) -> tuple[UplinkState, Iterable[UplinkEvent]]:
         """Begin with nothing acked: the handshake says how far the server is."""
@@ -40,8 +46,10 @@ class OwedUplink(Uplink):
         if stored.term_n is not None and stored.term_id is not None:
             term = Term(cluster=stored.cluster, n=stored.term_n, id=stored.term_id)
         key, common = self._closed.key, self._closed.common
-        genesis = Mark(seq=0, hash=genesis_hash(cluster=stored.cluster, key=key))
-        state = UplinkState(key=key, head=common, anchor=genesis, term=term, frozen=True)
+        with self._database.read() as connection:
+            lowest = anchor_of(connection, key)
+        anchor = lowest or Mark(seq=0, hash=genesis_hash(cluster=stored.cluster, key=key))
+        state = UplinkState(key=key, head=common, anchor=anchor, term=term, frozen=True)
         return state, [Wake(head=common)] if self._parts.wanted() else []
 
     def sync_now(self) -> Mark:
@@ -71,3 +79,15 @@ class OwedUplink(Uplink):
                 return None
             case _:
                 return super().carry_out(effect)
+
+    def continue_from(self, effect: Rebase | Recall) -> Recalled:
+        """Let this journal end where a server has it otherwise, and the own one go on with the rest."""
+        made = recall(self._database, frozen=self._closed.key, common=effect.common)
+        self._closed = Closed(key=self._closed.key, common=effect.common)
+        detail = (
+            f"journal {self._closed.key.incarnation.hex()} agrees with the server up to {effect.common.seq}, "
+            f"{made.moved} later entries journaled anew in {made.key.incarnation.hex()}"
+        )
+        self._parts.alarms.raise_("journal", "recalled", detail)
+        self._grown(made.head)
+        return Recalled(head=effect.common)

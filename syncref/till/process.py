@@ -24,7 +24,8 @@ from syncref.store.till_journal import check_chain
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import identity
 from syncref.store.till_rebase import Closed, closed_journals
-from syncref.store.till_reserve import Reserve
+from syncref.store.till_reserve import FileReserve, Reserve
+from syncref.store.till_reserve_table import TableReserve
 from syncref.store.till_state import TillState
 from syncref.store.till_trusted import read_trusted_s, write_trusted_s
 from syncref.till.alarms import Alarms
@@ -64,7 +65,7 @@ class Till:
         self.database = TillDatabase(settings.till.database)
         state = self._checked()
         self.clock = TillClock(settings.clock.offset_file)
-        self.reserve = Reserve(self.database.path)
+        self.reserve = reserve_of(self.database)
         self.progress = Progress(acked=state.acked, safe=state.safe)
         self.times = SyncTimes(continuous=settings.sync.continuous)
         self.alarms = Alarms(self.database)
@@ -99,7 +100,8 @@ class Till:
 
     def start(self) -> None:
         """Start the sync."""
-        self.reserve.fill()
+        with suppress(SyncrefError):  # the caretaker tries again, and says why it could not
+            self.reserve.fill()
         self.sync.start()
         for closed in self._closed:
             self._owe(closed)
@@ -146,7 +148,7 @@ class Till:
             return closed_journals(connection)
 
     def _owe(self, closed: Closed) -> None:
-        self.sync.owe(OwedUplink(self._parts(), closed))
+        self.sync.owe(OwedUplink(self._parts(), closed, grown=self.uplink.wake))
 
     def _parts(self) -> UplinkParts:
         return UplinkParts(
@@ -177,6 +179,7 @@ class Till:
             options=DownlinkOptions(
                 servers=len(self.settings.till.servers),
                 backoff_max_ms=self.settings.sync.backoff_max_ms,
+                good_ms=self.settings.sync.request_timeout_ms // 4,
                 tables=tuple(table.name for table in MASTERS),
             ),
             clock=self.clock,
@@ -187,6 +190,11 @@ class Till:
             term_met=self._term_met,
             contact_changed=self.uplink.look_again,
         )
+
+
+def reserve_of(database: TillDatabase) -> Reserve:
+    """Return the reserve that fits a till's database."""
+    return TableReserve(database) if database.path is None else FileReserve(database.path)
 
 
 def verifier_of(settings: TillSettings, database: TillDatabase | None) -> Verifier | None:

@@ -15,7 +15,7 @@ import zstandard
 
 from syncref.domain.identity import Term
 from syncref.till.deadline import HttpLine, Rejected, Unreachable, Untrusted, Verifier
-from syncref.wire.sync import CONTENT_TYPE, Ack, Batch, FeedPage, Hello, HelloAnswer, LoadChunk
+from syncref.wire.sync import CONTENT_TYPE, PAGE_ROWS_MAX, Ack, Batch, FeedPage, Hello, HelloAnswer, LoadChunk
 
 PAGE_BYTES_MAX = 64 * 1024 * 1024
 _LEVEL = 3
@@ -127,6 +127,7 @@ class ServerCalls:
         after: tuple[str, str] | None,
         urgent_pos: int,
         wait_ms: int,
+        limit: int = PAGE_ROWS_MAX,
     ) -> FeedPage:
         """Ask for a page of the feed; the server may hold the answer for `wait_ms` while nothing changes."""
         query: dict[str, Any] = {"pos": pos, "urgent_pos": urgent_pos}
@@ -138,18 +139,24 @@ class ServerCalls:
             query["after_tbl"], query["after_key"] = after
         if wait_ms:
             query["wait_ms"] = wait_ms
+        if limit < PAGE_ROWS_MAX:
+            query["limit"] = limit
         answer = self._authorized(
             "GET", base, f"/v1/feed?{urlencode(query)}", None, self._timeout_s + wait_ms / 1000
         )
         return self._typed(base, answer, FeedPage)
 
-    def load(self, base: str, *, table: str, after: str | None, start_pos: int | None) -> LoadChunk:
+    def load(
+        self, base: str, *, table: str, after: str | None, start_pos: int | None, limit: int = PAGE_ROWS_MAX
+    ) -> LoadChunk:
         """Ask for a chunk of a table."""
         query: dict[str, Any] = {}
         if after is not None:
             query["after"] = after
         if start_pos is not None:
             query["start_pos"] = start_pos
+        if limit < PAGE_ROWS_MAX:
+            query["limit"] = limit
         path = f"/v1/load/{table}" + (f"?{urlencode(query)}" if query else "")
         return self._typed(base, self._authorized("GET", base, path, None, self._timeout_s), LoadChunk)
 

@@ -28,6 +28,8 @@ from syncref.core.uplink_messages import (
     ReadHash,
     Rebase,
     Rebased,
+    Recall,
+    Recalled,
     Refused,
     SendBatch,
     SendHello,
@@ -188,11 +190,11 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
                 return self._in_store(effect)
         return None
 
-    def _in_store(self, effect: PersistProgress | ReadHash | Load | Rebase | Prune) -> UplinkEvent | None:
+    def _in_store(self, effect: PersistProgress | ReadHash | Load | Rebase | Recall | Prune) -> UplinkEvent | None:
         try:
             match effect:
-                case Rebase():
-                    return self._rebase(effect)
+                case Rebase() | Recall():
+                    return self.continue_from(effect)
                 case Prune():
                     return self._prune(effect)
                 case PersistProgress():
@@ -212,7 +214,8 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         assert self.state is not None
         return self.state.key
 
-    def _rebase(self, effect: Rebase) -> Rebased:
+    def continue_from(self, effect: Rebase | Recall) -> Rebased | Recalled:
+        """Go on under a new key from where the server has the journal otherwise."""
         old = self._key
         made = rebase(self._database, old=old, common=effect.common, at_ms=self._clock.now_ms())
         self._rebased = True

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from chaos.errors import NodeFailed
 from chaos.faults.base import Bite, Context, Healed
 from chaos.faults.noop import Noop
 from chaos.profiles import PROFILES
@@ -37,9 +38,12 @@ class Played:
     down: set[str] = field(default_factory=set)
     live: str = "server"
     synced: list[str] = field(default_factory=list)
+    gone: bool = False
 
     def state(self, node: str) -> str:
-        """As a fleet's."""
+        """As a fleet's; a fleet of containers that were removed knows nothing."""
+        if self.gone:
+            raise NodeFailed(f"{node}: the engine does not tell")
         return "stopped" if node in self.down else "running"
 
     def links(self, till: str | None = None) -> list[Any]:

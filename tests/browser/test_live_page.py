@@ -68,7 +68,7 @@ def test_every_button_does_what_it_says(
     expect(page.locator("#word")).to_have_text("Nothing disproved yet", timeout=WAIT)
     expect(page.locator("#faults li")).to_contain_text(re.compile("latency on T02.* s left"), timeout=WAIT)
     expect(t01).to_contain_text("1,480", timeout=WAIT)
-    expect(t01.locator("[data-label='p99, 30 s']")).to_have_text("29 ms", timeout=WAIT)
+    expect(t01.locator("[data-label='Wait p99, 30 s']")).to_have_text("29 ms", timeout=WAIT)
     expect(t01.locator("[data-label='Price version']")).to_have_text("7", timeout=WAIT)
 
     press(page, "Cut T01", "cut on T01")

@@ -11,13 +11,24 @@ from rehearsal.prove.planted import planted_of
 from rehearsal.prove.processes import SCENARIOS, convicting, run_quietly
 from tests.e2e.conftest import Finished
 
+KILLS_MAX = 3
+
 
 def test_a_till_that_answers_before_it_stores_is_convicted_by_receipts(tmp_path: Path) -> None:
-    """R2: a cashier saw the receipt, the till was killed, and it is nowhere."""
+    """R2: a cashier saw the receipt, the till was killed, and it is nowhere.
+
+    A kill must fall between an answer and its late commit; on a machine that is too busy it may fall into a sale.
+    """
     bug = planted_of("R2")
-    record = run_quietly(SCENARIOS / f"{bug.scenario}.toml", tmp_path, rewrite=plant_in(bug))
-    assert bug.expected in convicting(record.judgement), record.judgement.why
-    assert record.judgement.verdict is Outcome.NO_GO
+    told = []
+    for attempt in range(KILLS_MAX):
+        reports = tmp_path / str(attempt)
+        judgement = run_quietly(SCENARIOS / f"{bug.scenario}.toml", reports, rewrite=plant_in(bug)).judgement
+        told.append(judgement.why)
+        if bug.expected in convicting(judgement):
+            assert judgement.verdict is Outcome.NO_GO
+            return
+    raise AssertionError(told)
 
 
 def test_a_removed_history_line_takes_the_go_away(smoke: Finished) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -19,6 +18,7 @@ from chaos.fleet.simulated.explore.up_model import _step as up_step
 from chaos.fleet.simulated.explore.up_state import Budget
 from chaos.fleet.simulated.mutants import planted
 from syncref.core import failover, ingest, journal, settlement, uplink
+from syncref.core.step import replace
 from syncref.domain.identity import Mark, chain_hash
 from syncref.wire.entry import Receipt, decode_entry, encode_entry
 from syncref.wire.sync import FeedRow

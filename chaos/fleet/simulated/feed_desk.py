@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from chaos.fleet.simulated.hosts import ServerHost
 from chaos.fleet.simulated.network import Lost, Respond
 from syncref.core import failover
 from syncref.core.ingest import Refusal
 from syncref.domain.identity import Key, Term
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.server import ServerNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +22,7 @@ class FeedAsked:
     after: tuple[str, str] | None
     urgent_pos: int
     wait_ms: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +32,13 @@ class ChunkAsked:
     table: str
     after: str | None
     start_pos: int | None
+    limit: int
 
 
 class FeedDesk:
     """Where tills get their masters."""
 
-    def __init__(self, server: ServerNode) -> None:
+    def __init__(self, server: ServerHost) -> None:
         self.server = server
         self.waiters: list[tuple[FeedAsked, Respond, Lost, list[bool]]] = []
 
@@ -77,6 +76,7 @@ class FeedDesk:
             after=asked.after,
             urgent_pos=asked.urgent_pos,
             key=asked.key,
+            limit=asked.limit,
         )
 
     def _wait_over(self, boot: int, asked: FeedAsked, respond: Respond, gone: list[bool]) -> None:
@@ -98,4 +98,7 @@ class FeedDesk:
         if not self.server.open:
             respond(Refusal(code="not_live", message="not the live server"))
             return
-        respond(self.server.store.chunk(table=asked.table, after=asked.after, start_pos=asked.start_pos))
+        chunk = self.server.store.chunk(
+            table=asked.table, after=asked.after, start_pos=asked.start_pos, limit=asked.limit
+        )
+        respond(chunk)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from chaos.fleet.simulated.bites import Bites
 from chaos.fleet.simulated.loop import Loop
+from syncref.wire.sync import FeedPage, LoadChunk
 
 Answer = object
 Respond = Callable[[Answer], None]
@@ -36,6 +37,7 @@ class Client(Protocol):
 
 
 SPEED_MS = 2
+REQUEST_TIMEOUT_MS = 2000
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Weather:
     uploads_cut: bool = False  # batches are lost, what is small goes through
     acks_late_ms: int = 0
     stalled_until: int = 0  # what is sent before that instant arrives after it
+    row_ms: int = 0  # how long each row of masters is under way
 
 
 @dataclass(slots=True)
@@ -150,10 +153,19 @@ class Link:
             self.bites.count("net.answer")
             self._lose(exchange)
             return
-        delay = self._delay() + exchange.extra_ms
+        delay = self._delay() + exchange.extra_ms + self._length_ms(answer)
         if self.loop.now + delay > exchange.deadline:
             self._lose(exchange)
         self.loop.after(delay, self._deliver, answer, exchange)
+
+    def _length_ms(self, answer: Answer) -> int:
+        row_ms = self.weather.row_ms
+        match answer:
+            case FeedPage():
+                return row_ms * (len(answer.rows) + len(answer.urgent))
+            case LoadChunk():
+                return row_ms * len(answer.rows)
+        return 0
 
     def _deliver(self, answer: Answer, exchange: Exchange) -> None:
         if self.client.alive and self.client.boot == exchange.boot:

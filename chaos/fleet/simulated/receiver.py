@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.feed_desk import ChunkAsked, FeedAsked
+from chaos.fleet.simulated.hosts import TillHost
+from chaos.fleet.simulated.network import REQUEST_TIMEOUT_MS
 from chaos.fleet.simulated.staging import held_against
 from syncref.core import downlink
 from syncref.core import downlink_messages as down
 from syncref.core.ingest import Refusal
+from syncref.core.step import replace
 from syncref.wire.sync import FeedPage, LoadChunk
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.till import TillNode
-
-REQUEST_TIMEOUT_MS = 2000
 
 
 class Receiver:
     """One sync of the masters. Two may overlap on one till: the schedule's and one asked for by hand."""
 
-    def __init__(self, till: TillNode, *, resume: bool) -> None:
+    def __init__(self, till: TillHost, *, resume: bool) -> None:
         self.till = till
         self.boot = till.boot
         state = till.store.downlink_state()
@@ -130,7 +126,9 @@ class Receiver:
         asked: FeedAsked | ChunkAsked
         wait_ms = 0
         if isinstance(effect, down.FetchChunk):
-            asked = ChunkAsked(table=effect.table, after=effect.after, start_pos=effect.start_pos)
+            asked = ChunkAsked(
+                table=effect.table, after=effect.after, start_pos=effect.start_pos, limit=effect.limit
+            )
         else:
             wait_ms = effect.wait_ms
             asked = FeedAsked(
@@ -141,23 +139,27 @@ class Receiver:
                 after=effect.after,
                 urgent_pos=effect.urgent_pos,
                 wait_ms=wait_ms,
+                limit=effect.limit,
             )
         request = effect.request
         world = self.till.world
         generation = self.till.store.generation
+        asked_ms = world.loop.now
 
         def done(answer: object) -> None:
-            self.till.guarded(self._heard, request, generation, answer)
+            took_ms = world.loop.now - asked_ms
+            self.till.guarded(self._heard, request, generation, answer, took_ms)
 
         def failed() -> None:
-            failure = down.TransportFailed(request=request, draw=world.draw.random())
+            took_ms = max(0, world.loop.now - asked_ms - wait_ms)
+            failure = down.TransportFailed(request=request, draw=world.draw.random(), took_ms=took_ms)
             self.till.guarded(self.step, failure)
 
         what = "chunk" if isinstance(effect, down.FetchChunk) else "feed"
         timeout = wait_ms + REQUEST_TIMEOUT_MS
         self.till.links[effect.server_index].ask(what, asked, timeout_ms=timeout, done=done, failed=failed)
 
-    def _heard(self, request: int, generation: int, answer: object) -> None:
+    def _heard(self, request: int, generation: int, answer: object, took_ms: int) -> None:
         world = self.till.world
         draw = world.draw.random()
         match answer:
@@ -168,10 +170,11 @@ class Receiver:
                         page=answer,
                         fresh_id=world.fresh(),
                         generation=generation,
+                        took_ms=took_ms,
                         draw=draw,
                     )
                 )
             case LoadChunk():
-                self.step(down.ChunkArrived(request=request, chunk=answer, draw=draw))
+                self.step(down.ChunkArrived(request=request, chunk=answer, took_ms=took_ms, draw=draw))
             case Refusal():
                 self.step(down.Refused(request=request, code=answer.code, draw=draw))

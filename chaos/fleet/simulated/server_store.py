@@ -271,19 +271,21 @@ class ServerStore:
         after: tuple[str, str] | None,
         urgent_pos: int,
         key: Key,
+        limit: int,
     ) -> FeedPage:
         """Answer a feed request from one snapshot: this instant. The same page serves all tills."""
-        place = (pos, scan_to, after, urgent_pos, len(self.records), self.horizon())
+        limit = min(limit, self.page_rows)
+        place = (pos, scan_to, after, urgent_pos, limit, len(self.records), self.horizon())
         made = self.pages.get(place)
         if made is None:
             if len(self.pages) > 100:
                 self.pages.clear()
-            made = self.pages[place] = self._make_page(pos, scan_to, after, urgent_pos)
+            made = self.pages[place] = self._make_page(pos, scan_to, after, urgent_pos, limit)
         folded = self.journals[key].folded if key in self.journals else 0
         return msgspec.structs.replace(made, stock_seq=folded) if folded else made
 
     def _make_page(
-        self, pos: int, scan_to: int | None, after: tuple[str, str] | None, urgent_pos: int
+        self, pos: int, scan_to: int | None, after: tuple[str, str] | None, urgent_pos: int, limit: int
     ) -> FeedPage:
         horizon = self.horizon()
         found: list[tuple[str, str, Row]] = []
@@ -295,7 +297,7 @@ class ServerStore:
             )
         if after is not None:
             found = [item for item in found if item[:2] > after]
-        shown = found[: self.page_rows]
+        shown = found[:limit]
         more = len(found) > len(shown)
         opening = scan_to is None
         last = opening and not more
@@ -307,17 +309,17 @@ class ServerStore:
             pos=horizon if opening else (scan_to or 0),
             last=last,
             rows=tuple(self.feed_row(table, row_key) for table, _, row_key in shown),
-            urgent=self._urgent_rows(urgent_pos),
+            urgent=self._urgent_rows(urgent_pos, limit),
             digests=tuple(sorted(self.digests.items())) if last else (),
             urgent_pos=horizon,
             tombstone_floor=self.floor,
         )
 
-    def _urgent_rows(self, urgent_pos: int) -> tuple[FeedRow, ...]:
-        """Return urgent rows from a position on, with the product and tax rate that a price needs."""
+    def _urgent_rows(self, urgent_pos: int, limit: int) -> tuple[FeedRow, ...]:
+        """Return about `limit` urgent rows from a position on, with the product and tax that a price needs."""
         places: dict[tuple[str, Row], None] = {}
         for xid, table, key in self.urgent:
-            if xid < urgent_pos:
+            if xid < urgent_pos or len(places) >= 3 * limit:
                 continue
             product = self.tables.get("product", {}).get(key[:1], (None, 0))[0]
             if product is not None:
@@ -337,11 +339,11 @@ class ServerStore:
             self.travelling[(table, key)] = found
         return found
 
-    def chunk(self, *, table: str, after: str | None, start_pos: int | None) -> LoadChunk:
+    def chunk(self, *, table: str, after: str | None, start_pos: int | None, limit: int) -> LoadChunk:
         """Return a chunk of a table's live rows in key order."""
         keys = sorted((_text(key), key) for key, (row, _) in self.tables.get(table, {}).items() if row)
         rest = [item for item in keys if after is None or item[0] > after]
-        shown = rest[: self.page_rows]
+        shown = rest[: min(limit, self.page_rows)]
         return LoadChunk(
             term=self.term_wire(),
             table=table,

@@ -239,16 +239,29 @@ class TillStore:
         self.anchor = mark
         first = Continued(op_id=op_id, incarnation=old.incarnation, seq=common.seq, hash=common.hash, at_ms=at_ms)
         self.entries = []
+        mark = self._again(mark, [first, *(entry for _, _, entry in suffix)])
+        self.journal = replace(self.journal, key=new, head=mark, counter=0)
+        self.acked = self.safe = 0
+
+    def _again(self, mark: Mark, entries: list[Entry]) -> Mark:
+        """Journal entries anew after a mark; a receipt keeps the number that was printed."""
         numbers = {receipt.op_id: number for number, receipt in self.receipts.items()}
-        for entry in (first, *(entry for _, _, entry in suffix)):
+        for entry in entries:
             again = entry
             if isinstance(entry, Receipt) and entry.number is None:
                 again = _renumbered(entry, numbers[entry.op_id])
             payload = encode_entry(again)
             mark = Mark(seq=mark.seq + 1, hash=chain_hash(mark.hash, payload))
             self.entries.append((mark.hash, payload, again))
-        self.journal = replace(self.journal, key=new, head=mark, counter=0)
-        self.acked = self.safe = 0
+        return mark
+
+    def _do_recall(self, incarnation: bytes, common: Mark) -> None:
+        """Let a continued journal end at `common`; what it had after it goes on at the end of this one."""
+        base, entries = self.archive[incarnation]
+        keep = common.seq - base.seq
+        self.archive[incarnation] = (base, entries[:keep])
+        head = self._again(self.journal.head, [entry for _, _, entry in entries[keep:]])
+        self.journal = replace(self.journal, head=head)
 
     def _do_prune(self, upto: int) -> None:
         count = upto - self.anchor.seq

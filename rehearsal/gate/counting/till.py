@@ -16,7 +16,7 @@ from syncref.domain.identity import chain_hash, genesis_hash
 from syncref.domain.masters import MASTER_BY_NAME, PRICE_LIST
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import provision
-from syncref.store.till_reserve import Reserve
+from syncref.store.till_reserve import FileReserve
 from syncref.store.till_schema import masters
 from syncref.store.till_state import read_state, write_state
 from syncref.till.alarms import Alarms
@@ -119,7 +119,8 @@ def _fill(database: TillDatabase) -> None:
 
 def _sell(database: TillDatabase, counter: Statements) -> dict[str, int]:
     draw = Random("till")  # noqa: S311 - op ids, the same every time
-    reserve = Reserve(database.path, size=1024)
+    assert database.path is not None
+    reserve = FileReserve(database.path, size=1024)
     checkout = Checkout(database, clock=_Clock(), reserve=reserve, wake_uplink=lambda _: None)
     checkout.open_day(op_id=draw.randbytes(16), cashier="C1", business_date="2025-03-01", float_cash=0)
     counter.take()

@@ -83,11 +83,12 @@ const set = (cell, value) => { if (cell.textContent !== value) cell.textContent 
 function tills(state, able) {
   show("tills", state.tills.length > 0);
   show("no-tills", state.tills.length === 0);
+  show("tills-note", state.tills.length > 0);
   for (const till of state.tills) {
     let r = live.rows[till.name];
     if (!r) {
       r = live.rows[till.name] = newRow($("tills"), till.name,
-        [["Link", ""], ["Mode", ""], ["Backlog", "n"], ["Last sale", "n"], ["p99, 30 s", "n"], ["Price version", "n"]]);
+        [["Link", ""], ["Mode", ""], ["Backlog", "n"], ["Last sale", "n"], ["Wait p99, 30 s", "n"], ["Price version", "n"]]);
       r.cut = handButton("cut", "Cut", till.name);
       r.kill = handButton("kill", "Kill", till.name);
       r.sync = handButton("sync", "Sync", till.name);
@@ -107,6 +108,7 @@ function tills(state, able) {
 function servers(state, able) {
   show("servers", state.servers.length > 0);
   show("no-servers", state.servers.length === 0);
+  show("servers-note", state.servers.length > 0);
   for (const server of state.servers) {
     let r = live.servers[server.name];
     if (!r) {
@@ -214,7 +216,7 @@ function hands(state) {
 }
 
 const PHASES = { starting: "Starting", staging: "The shop is being staged", selling: "Selling", healing: "Healing: all faults are being lifted",
-  settling: "Settling: the system comes to rest, the day is closed", judging: "Judging the evidence", judged: "Ended", "could not run": "Could not run" };
+  settling: "Settling: the system comes to rest, the day is closed", stopping: "Stopping the shop", judging: "Judging the evidence", judged: "Ended", "could not run": "Could not run" };
 
 async function ended(state) {
   if (live.ended) return;
@@ -247,6 +249,7 @@ function render(state) {
     verdict.className = "verdict " + (COLOUR[state.outcome.verdict] || "open");
     text("word", state.outcome.verdict);
     text("why", state.outcome.why);
+    if (!live.ended) told({ ok: true, text: "" });
     ended(state);
   } else {
     text("word", state.so_far[0].toUpperCase() + state.so_far.slice(1));
@@ -255,9 +258,10 @@ function render(state) {
   const doubts = state.outcome ? [] : state.doubts;
   $("doubts").replaceChildren(...doubts.slice(0, 5).map(one => make("li", one)));
   $("progress").max = Math.max(1, state.duration_s);
-  const over = ["healing", "settling", "judging", "judged"].includes(state.phase);
+  const over = ["healing", "settling", "stopping", "judging", "judged"].includes(state.phase);
   if (state.second !== null) $("progress").value = Math.max(0, state.second); else if (over) $("progress").value = $("progress").max;
   text("clock", state.second === null || over ? PHASES[state.phase] : state.second < 0 ? "begins in " + Math.ceil(-state.second) + " s" : clock(state.second) + " of " + clock(state.duration_s));
+  show("last-seen", state.tills.length > 0 && ["stopping", "judging", "judged", "could not run"].includes(state.phase));
   text("stage", state.phase === "selling" ? state.stage || "starting" : "");
   turnPlain($("pause"), state.paused ? "resume" : "pause", state.paused ? "Resume the schedule" : "Pause the schedule", able);
   for (const id of ["halt", "note", "note-send"]) if (!$(id).dataset.busy) $(id).disabled = !able;

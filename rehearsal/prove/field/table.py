@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-
-import msgspec
 
 from rehearsal.progress import Progress
 from rehearsal.prove.field.proving import FieldResult, expected_of, prove_stories, twin_of
 from rehearsal.prove.field.stories import STORIES, Real, Story
 from rehearsal.prove.row import NO_GO, Caught, exit_code
-
-SCHEMA = 1
-_WIDTHS = (4, 46, 34, 11, 42, 0)
-_TITLES = ("row", "what happened", "where", "reference", "twin", "convicted by")
+from rehearsal.prove.table import Layout, Table
 
 
 def prove_field(wanted: frozenset[str], jobs: int, progress: Progress, *, reports: Path, commit: str) -> int:
     """Prove the wanted stories (none: all), print and write the table, and return the exit code."""
     stories = [story for story in STORIES if not wanted or story.id in wanted]
     begun = datetime.now(UTC)
-    progress.line(_cells(_TITLES))
-    results: list[FieldResult] = []
+    table = Table(FAILURES, progress)
+    table.head()
     for done in prove_stories(stories, jobs):
-        progress.still()
-        results.append(done)
-        for line in lines(done):
-            progress.line(line)
-        progress.figures(f"{len(results)} of {len(stories)} stories proved")
+        table.add(done)
+        table.busy(f"{len(table.results)} of {len(stories)} stories proved")
     progress.still()
-    code = code_of(results)
-    folder = write(reports, results, begun=begun, commit=commit, code=code)
-    progress.line(f"{summary(results)}. Table: {folder / 'field.txt'}")
+    code = code_of(table.results)
+    folder = reports / f"{begun:%Y%m%dT%H%M%SZ}-prove-field"
+    text = table.write(folder, begun=begun, commit=commit, code=code)
+    progress.line(f"{summary(table.results)}. Table: {text}")
     return code
 
 
@@ -54,45 +46,17 @@ def summary(results: Sequence[FieldResult]) -> str:
     return f"{proved}; not {', '.join(left)}" if left else proved
 
 
-def lines(done: FieldResult) -> list[str]:
-    """Return a story's lines."""
+def _cells(done: FieldResult) -> Sequence[str]:
     story, result = done.story, done.result
     told = ", ".join(result.convicted) or "nothing"
     if result.caught is not Caught.CAUGHT:
         told = f"{told} ({result.caught}; must be {result.row.expected})"
     seed = "" if result.seed is None else f", seed {result.seed}"
-    cells = (story.id, story.happened, story.where, done.reference, twin_of(story), f"{told}{seed}")
-    found = _wrapped(cells)
-    return [*found, f"     {result.note}"] if result.note else found
+    return (story.id, story.happened, story.where, done.reference, twin_of(story), f"{told}{seed}")
 
 
-def _wrapped(cells: Sequence[str]) -> list[str]:
-    columns = [textwrap.wrap(cell, width or 200) or [""] for cell, width in zip(cells, _WIDTHS, strict=True)]
-    height = max(map(len, columns))
-    return [_cells([column[n] if n < len(column) else "" for column in columns]) for n in range(height)]
-
-
-def _cells(cells: Sequence[str]) -> str:
-    return " ".join(f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
-
-
-def write(reports: Path, results: Sequence[FieldResult], *, begun: datetime, commit: str, code: int) -> Path:
-    """Write field.json and field.txt into a new folder and return it."""
-    made = reports / f"{begun:%Y%m%dT%H%M%SZ}-prove-field"
-    made.mkdir(parents=True, exist_ok=True)
-    whole = {
-        "schema": SCHEMA,
-        "commit": commit,
-        "started": begun.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "exit_code": code,
-        "summary": summary(results),
-        "rows": [_as_json(done) for done in results],
-    }
-    (made / "field.json").write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
-    text = [_cells(_TITLES), *(line for done in results for line in lines(done)), "", summary(results)]
-    (made / "field.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
-    return made
+def _note(done: FieldResult) -> str:
+    return done.result.note
 
 
 def _as_json(done: FieldResult) -> dict[str, object]:
@@ -118,6 +82,18 @@ def _as_json(done: FieldResult) -> dict[str, object]:
 def kind_of(story: Story) -> str:
     """Return how a story is told."""
     return "real" if isinstance(story.by, Real) else "simulated"
+
+
+FAILURES: Layout[FieldResult] = Layout(
+    name="field",
+    titles=("row", "what happened", "where", "reference", "twin", "convicted by"),
+    widths=(4, 46, 34, 11, 42, 0),
+    wraps=True,
+    cells=_cells,
+    note=_note,
+    as_json=_as_json,
+    summary=summary,
+)
 
 
 def document() -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from rehearsal.prove.planted import Planted
 from syncref.core import uplink
-from syncref.core.step import Step
+from syncref.core.step import Step, replace
 from syncref.core.uplink_messages import TransportFailed, UplinkEffect, UplinkOptions, UplinkState
 
 

@@ -160,12 +160,48 @@ def counted(url: str, route: str) -> float:
     )
 
 
+def test_what_a_killed_server_leaves_in_the_temporary_folder_goes_with_the_next_start(
+    config: Path, folder: Path
+) -> None:
+    """And what belongs to one that runs stays."""
+    environment = os.environ | {"TMPDIR": str(folder)}
+    other = folder / "other.toml"
+    other.write_text(config.read_text().replace(listen_of(config), f"127.0.0.1:{free_port()}"))
+    seen: list[set[Path]] = []
+    running = []
+    try:
+        for which, last in ((config, True), (config, False), (other, False)):
+            started = subprocess.Popen(
+                command("server", "--config", str(which)), stderr=subprocess.DEVNULL, env=environment
+            )
+            running.append(started)
+            assert answers(f"http://{listen_of(which)}/v1/health")
+            seen.append(set(folder.glob("syncref-metrics-*")))
+            if last:
+                started.kill()
+                started.wait()
+                await_refused(config)
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait(WAIT_S)
+    assert [len(found) for found in seen] == [1, 1, 2]
+    assert not seen[0] & seen[1]
+    assert seen[1] < seen[2]
+    assert not list(folder.glob("syncref-metrics-*"))
+
+
 def test_killing_the_server_takes_its_workers_along(config: Path) -> None:
     """kill -9 leaves nothing that still listens."""
     process = subprocess.Popen(command("server", "--config", str(config)), stderr=subprocess.DEVNULL)
     assert answers(f"http://{listen_of(config)}/v1/health")
     process.kill()
     process.wait()
+    await_refused(config)
+
+
+def await_refused(config: Path) -> None:
+    """Wait until nothing listens on a server.toml's address."""
     end = time.monotonic() + WAIT_S
     while time.monotonic() < end:
         with socket.socket() as probe:
@@ -198,6 +234,21 @@ def test_the_settlement_command_prints_rows_or_json(config: Path) -> None:
     assert run("settlement", "--config", str(config)).stdout == "no receipts\n"
     assert json.loads(run("settlement", "--config", str(config), "--json").stdout) == []
     assert run("settlement", "--config", str(config), "--abandon", "T01").returncode == 2
+
+
+def test_losses_are_signed_by_command_and_refused_with_a_reason(config: Path) -> None:
+    """Nothing of T99 has ever been here, so there is nothing that it could owe."""
+    of_day = ("--config", str(config), "--date", "2025-03-01", "--evidence", "burnt")
+    refused = run("settlement", *of_day, "--abandon", "T99")
+    assert (refused.returncode, "no till T99 has ever been here" in refused.stderr) == (1, True)
+    refused = run("settlement", "lost", "T99-ABCDE-000001", "T99-ABCDE-000002", *of_day)
+    assert (refused.returncode, "no journals of T99 print ABCDE here" in refused.stderr) == (1, True)
+    entries = ("settlement", "lost-entries", "T99", "0" * 32, "7", "--config", str(config), "--evidence", "burnt")
+    refused = run(*entries, "0" * 64)
+    assert (refused.returncode, "T99 has no such journal here" in refused.stderr) == (1, True)
+    assert "hash 'xyz': expected 64" in run(*entries, "xyz").stderr
+    bad_date = run("settlement", "--config", str(config), "--date", "March", "--evidence", "x", "--abandon", "T1")
+    assert "date 'March': expected YYYY-MM-DD" in bad_date.stderr
 
 
 @pytest.mark.parametrize(

@@ -303,3 +303,52 @@ def test_a_key_that_is_created_again_goes_on_above_its_removed_tombstone(shop: S
     assert shop.value("SELECT count(*) FROM vendor WHERE vendor_id = 'TWICE'") == 0
     assert clerk.document("vendors", vendors=[{"vendor_id": "TWICE", "name": "y"}]).status == 200
     assert shop.value("SELECT version FROM vendor WHERE vendor_id = 'TWICE'") > before
+
+
+def test_a_till_gets_no_longer_pages_than_it_asks_for(shop: Shop) -> None:
+    """A load in chunks and a run in pages, urgent rows as well, however few rows the till can take at once."""
+    till, clerk = shop.till("T06"), shop.clerk()
+    held: Rows = {}
+    start: int | None = None
+    for spec in MASTERS:
+        after: str | None = None
+        while True:
+            query = {"after": after, "start_pos": start, "limit": 3}
+            chunk = till.load(spec.name, **{name: value for name, value in query.items() if value is not None})
+            assert len(chunk.rows) <= 3
+            start = chunk.start_pos
+            apply(held, chunk.rows)
+            after = chunk.after
+            if after is None:
+                break
+    assert start is not None
+    for sku in ("P1", "P2", "P3"):
+        row = {"sku": sku, "valid_from_ms": 77, "amount": 5}
+        assert clerk.document("prices", prices=[row], urgent=True).status == 200
+    page = till.feed(start, limit=2, urgent_pos=start)
+    assert 0 < len(page.urgent) <= 2 * 3
+    pages = 1
+    while not page.last:
+        assert page.tombstone_floor <= page.from_pos
+        assert len(page.rows) <= 2
+        apply(held, page.rows)
+        if page.after is None:
+            page = till.feed(page.pos, limit=2)
+        else:
+            tbl, key = page.after
+            page = till.feed(page.from_pos, scan_to=page.scan_to, after_tbl=tbl, after_key=key, limit=2)
+        pages += 1
+        assert pages < 50
+    apply(held, page.rows)
+    assert pages > 2
+    assert digests(held) == dict(page.digests)
+
+
+@pytest.mark.parametrize("limit", ["0", "5001", "-1", "many"])
+def test_a_page_length_out_of_bounds_is_refused(shop: Shop, limit: str) -> None:
+    """By name, for a page and for a chunk."""
+    till = shop.till("T05")
+    for path in ("/v1/feed", "/v1/load/product"):
+        answer = till.ask("GET", path, fields={"pos": 0, "limit": limit})
+        assert answer.status == 400
+        assert "limit" in str(answer.json)

@@ -12,13 +12,13 @@ from syncref.core.selling import Basket, LineAsked, LineReturned, PaymentAsked, 
 from syncref.domain.identity import Mark
 from syncref.domain.masters import MASTERS, row_digest
 from syncref.store.till_open import TillDatabase
-from syncref.store.till_reserve import Reserve
 from syncref.store.till_rows import write_digests
 from syncref.store.till_schema import masters
 from syncref.store.till_state import write_state
 from syncref.till.answers import Answer
 from syncref.till.checkout import Checkout
 from syncref.till.clock import TillClock
+from syncref.till.process import reserve_of
 from syncref.wire.till_api import DayOpenAnswer, ReceiptAnswer, ZAnswer
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Counter:
         self.database = database
         self.woken: list[Mark] = []
         self.clock = clock or FixedClock()
-        self.reserve = Reserve(database.path, size=1024 * 1024)
+        self.reserve = reserve_of(database)
         self.checkout = Checkout(database, clock=self.clock, reserve=self.reserve, wake_uplink=self.woken.append)
 
     def open_day(self, date: str) -> DayOpenAnswer:

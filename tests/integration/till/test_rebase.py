@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select
 
+from syncref.domain.identity import chain_hash
 from syncref.store.till_journal import check_chain
 from syncref.store.till_open import TillDatabase
+from syncref.store.till_rebase import closed_journals
 from syncref.store.till_schema import (
     anchor,
     journal,
@@ -148,6 +150,46 @@ def test_what_was_common_is_still_owed_to_a_server_that_lost_it(
     shop.until(lambda: server.entries.get(old) == common, "the old journal")
     shop.sell()
     shop.until(lambda: len(receipts_of(server)) == 5, "all receipts")
+
+
+def test_what_a_server_has_otherwise_of_an_old_journal_goes_on_in_the_new_one(
+    shop: Shop, server: FakeServer, till_dsn: str
+) -> None:
+    """A clone's sale stands where this till's did, whose server is gone: nothing is lost, doubled or stuck."""
+    shop.sell(3)
+    shop.until_acked()
+    old = shop.state().incarnation
+    image = image_of(shop.till.database)
+    shop.sell()
+    shop.until_acked()
+    common, clones = server.entries[old][:2], server.entries[old][4]
+    own = [decode_entry(payload).op_id for payload in server.entries[old][2:4]]
+    roll_back(shop, till_dsn, image)
+    shop.until(lambda: shop.state().incarnation != old, "the new incarnation")
+    shop.sell()
+    shop.until_acked()
+    server.entries, server.sessions = {old: [*common, clones]}, {}
+    hashes = server.hashes[old][:3]
+    server.hashes = {old: [*hashes, chain_hash(hashes[-1], clones)]}
+    server.term = TermWire(cluster=server.term.cluster, n=server.term.n + 1, id=secrets.token_bytes(16))
+    server.announce()
+    shop.until(lambda: len(receipts_of(server)) == 5, "all receipts")
+    assert server.entries[old] == [*common, clones]
+    found = receipts_of(server)
+    assert len({entry.op_id for entry in found}) == 5
+    assert [entry.op_id for entry in found if entry.number is not None] == own
+    shop.until_acked()
+    with shop.till.database.read() as connection:
+        assert check_chain(connection, where="here") == shop.state().head
+        rows = connection.execute(select(receipt.c.op_id, receipt.c.incarnation, receipt.c.seq)).all()
+        (ends,) = closed_journals(connection)
+    assert ends.common.seq == 2
+    present = shop.state().incarnation
+    seqs = {row.op_id: (bytes(row.incarnation), row.seq) for row in rows}
+    assert [seqs[op.hex()] for op in own] == [(present, 3), (present, 4)]
+    shop.restart()
+    shop.sell()
+    shop.until(lambda: len(receipts_of(server)) == 6, "the next receipt")
 
 
 @pytest.fixture

@@ -171,6 +171,22 @@ def test_parted_servers_may_both_be_live_until_they_hear_of_each_other(ask: Try)
     assert ask(shop, "failover").verdict is Verdict.VALID
 
 
+@pytest.mark.parametrize(("kind", "bit", "verdict"), [
+    ("kill", True, Verdict.VALID), ("pause", True, Verdict.VALID), ("kill", False, Verdict.INVALID),
+    ("kill T01", True, Verdict.INVALID),
+])  # fmt: skip
+def test_a_process_that_was_down_was_not_live_whatever_its_database_says(
+    ask: Try, kind: str, bit: bool, verdict: Verdict
+) -> None:
+    """A killed or paused server hears of nobody; one that went on does, and so does one whose till was killed."""
+    shop = failed_over()
+    _stayed_live(shop)
+    what, _, target = kind.partition(" ")
+    shop.meta["faults"][0] |= fault(shop, what, DIED, (target or "server",)) | {"bit": bit}
+    shop.meta["faults"][0]["ended_ms"] += RETURNED - DIED
+    assert ask(shop, "failover").verdict is verdict
+
+
 def _accepted_twice(shop: Shop) -> None:
     """R11: writes were open before the term was."""
     shop.files["server-old/journal.csv"][0]["received_ms"] += 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -39,6 +38,7 @@ from syncref.core.downlink_messages import (
     UrgentApplied,
     Wake,
 )
+from syncref.core.step import replace
 from syncref.domain.identity import Cursor, Term
 from syncref.wire.sync import FeedPage, FeedRow, LoadChunk, TermWire
 
@@ -405,3 +405,64 @@ def test_a_chunk_of_an_older_term_is_told_and_asked_for_elsewhere() -> None:
     assert down.only(Alarm).code == "stale_server"
     assert down.only(Alarm).detail
     assert down.state.server_index == 1
+
+
+def fail(down: Downlink, times: int, *, took_ms: int = 5000) -> Downlink:
+    """Let the outstanding request run out of time, and the one after its back-off, and so on."""
+    for _ in range(times):
+        down.on(TransportFailed(request=down.state.request, draw=0.5, took_ms=took_ms))
+        down.on(TimerFired(timer=down.state.timer))
+    return down
+
+
+def full_page(down: Downlink, *, took_ms: int) -> Fetch:
+    """Answer with a page that its limit ended; return what is asked next."""
+    page = FeedPage(
+        term=TermWire(cluster=TERM.cluster, n=TERM.n, id=TERM.id), from_pos=100, scan_to=120,
+        after=("product", '["milk"]'), pos=120, last=False, rows=(ROW,),
+    )  # fmt: skip
+    arrived = PageArrived(request=down.state.request, page=page, fresh_id=FRESH, took_ms=took_ms)
+    return down.on(arrived, Staged()).only(Fetch)
+
+
+def test_a_page_that_did_not_come_is_asked_for_at_half_its_length() -> None:
+    """Down to a floor, from which a line that came back is soon at full length again."""
+    down = Downlink().on(Wake())
+    assert down.only(Fetch).limit == OPTIONS.page_rows == 5000
+    assert [fail(down, 1).only(Fetch).limit for _ in range(10)] == [2500, 1250, 625, 312, 156, 78, 39, 19, 19, 19]
+
+
+def test_a_line_that_is_cut_is_not_taken_for_a_slow_one() -> None:
+    """A connection refused or broken at once says nothing of how long a page would have taken."""
+    down = Downlink().on(Wake())
+    assert fail(down, 20, took_ms=OPTIONS.good_ms).only(Fetch).limit == 5000
+
+
+def test_pages_grow_again_as_they_come_fast() -> None:
+    """Each that came within the time that is called good is followed by one of twice its length."""
+    down = fail(Downlink().on(Wake()), 3)
+    good = OPTIONS.good_ms
+    assert [full_page(down, took_ms=good).limit for _ in range(4)] == [1250, 2500, 5000, 5000]
+
+
+def test_slow_pages_keep_their_length_until_a_longer_one_is_tried() -> None:
+    """A long way is slow without being narrow; a narrow line costs one page in so many that does not come."""
+    down = fail(Downlink().on(Wake()), 2)
+    slow = OPTIONS.good_ms + 1
+    limits = [full_page(down, took_ms=slow).limit for _ in range(OPTIONS.steady_pages)]
+    assert limits == [1250] * (OPTIONS.steady_pages - 1) + [2500]
+    assert fail(down, 1).only(Fetch).limit == 1250
+    assert full_page(down, took_ms=slow).limit == 1250
+
+
+def test_a_short_answer_says_nothing_of_the_line() -> None:
+    """The end of a run came through because it had few rows: the next page stays short."""
+    down = fail(Downlink().on(Wake(follow=True)), 2).page().on(Applied())
+    assert down.only(Fetch).limit == 1250
+
+
+def test_chunks_of_a_first_load_are_shortened_as_well() -> None:
+    """And grow as the feed's pages do."""
+    down = fail(Downlink(DownlinkState()).on(Wake()), 2)
+    assert down.only(FetchChunk).limit == 1250
+    assert down.chunk("product", '["milk"]').on(ChunkStored()).only(FetchChunk).limit == 2500

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from syncref.core.failover import (
@@ -32,6 +30,7 @@ from syncref.core.failover import (
     TillReported,
     step,
 )
+from syncref.core.step import replace
 from syncref.domain.identity import Term
 
 ONE = Term(cluster="lab", n=1, id=b"1" * 16)

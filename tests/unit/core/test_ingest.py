@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from syncref.core.ingest import (
     new_row,
     plan_batch,
 )
+from syncref.core.step import replace
 from syncref.domain.identity import Key, Mark, Term, chain_hash
 from syncref.wire.entry import DayOpened, Entry, encode_entry
 from syncref.wire.sync import Batch, Hello, TermWire

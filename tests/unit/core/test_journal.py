@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from syncref.core import journal
@@ -41,6 +39,7 @@ from syncref.core.selling import (
     PriceRow,
     Return,
 )
+from syncref.core.step import replace
 from syncref.domain.identity import Key, Mark, chain_hash, genesis_hash
 from syncref.wire.entry import DayClosed, Receipt, decode_entry
 

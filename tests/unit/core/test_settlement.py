@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from syncref.core.settlement import DayFacts, State, Sums, add, settle
+from syncref.core.step import replace
 
 TWO = Sums(sales=2, gross=300, tax=40, by_tender=(("cash", 300),), by_rate=((700, 300, 40),))
 ONE = Sums(sales=1, gross=100, tax=16, by_tender=(("card", 100),), by_rate=((1900, 100, 16),))
@@ -94,3 +93,25 @@ def test_a_restated_date_says_why() -> None:
     assert all(settled.reasons)
     duplicate = settle(DayFacts(posted=TWO, duplicates=1, z=TWO, z_count=1))
     assert any("op id that was posted before" in reason for reason in duplicate.reasons)
+
+
+def test_receipts_declared_lost_explain_the_count_and_say_what_is_not_here() -> None:
+    """Of a lost receipt only its number is known: the counts must fit, and the difference in money is told."""
+    lost = DayFacts(posted=TWO, z=BOTH, z_count=1, lost=1, declared=((1, "ann: disk broke"),))
+    settled = settle(lost)
+    assert settled.state is State.TALLIED
+    assert settled.reasons == (
+        "1 receipts declared lost by ann: disk broke",
+        f"{BOTH.gross - TWO.gross} of the Z's gross is not here",
+    )
+    assert state(replace(lost, lost=2)) is State.MISMATCH
+    assert state(replace(lost, lost=0)) is State.MISMATCH
+
+
+def test_a_declared_loss_is_shown_in_every_state() -> None:
+    """Also where no Z can know of it."""
+    told = ("3 receipts declared lost by ann: till burnt",)
+    facts = DayFacts(posted=TWO, declared=((3, "ann: till burnt"),))
+    assert settle(facts).reasons == told
+    assert settle(replace(facts, abandoned=True)).reasons == told
+    assert settle(replace(facts, late=ONE, z=TWO, z_count=1)).reasons[1:] == told

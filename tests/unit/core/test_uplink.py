@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
 from syncref.core import uplink
+from syncref.core.step import replace
 from syncref.core.uplink_messages import (
     Alarm,
     BatchAcked,
@@ -23,6 +23,8 @@ from syncref.core.uplink_messages import (
     ReadHash,
     Rebase,
     Rebased,
+    Recall,
+    Recalled,
     Refused,
     SendBatch,
     SendHello,
@@ -246,25 +248,50 @@ def test_a_closed_journal_is_rebased_even_when_all_of_it_is_common() -> None:
 
 
 def test_a_journal_that_is_continued_is_still_sent_wherever_it_is_missing() -> None:
-    """To a server that was promoted without it; then it rests, and is never rebased again."""
+    """To a server that was promoted without it; then it rests."""
     frozen = replace(NEW, term=TERM, frozen=True)
     up = Uplink(frozen).on(Wake()).answered(4).on(LocalHash(seq=4, hash=mark(4).hash))
     assert up.only(Load).after == 4
     there = Uplink(frozen).on(Wake()).answered(12, closed=True, hash_at_head=mark(9).hash, safe=12)
     assert (there.state.phase, there.state.acked, there.state.safe) == (Phase.READY, 9, 9)
-    for other in (
-        Uplink(frozen).on(Wake()).answered(12, hash_at_head=mark(9, "other").hash),
-        Uplink(frozen).on(Wake()).answered(4).on(LocalHash(seq=4, hash=b"other")),
-    ):
-        assert other.only(Alarm).code == "frozen_fork"
-        assert other.state.phase is Phase.BACKOFF
+    closed = Uplink(frozen).on(Wake()).answered(4, closed=True)
+    assert (closed.only(Alarm).code, closed.state.phase) == ("frozen_fork", Phase.BACKOFF)
+
+
+@pytest.mark.parametrize("durable", [4, 12])
+@pytest.mark.parametrize("common", range(4))
+def test_what_a_server_has_otherwise_of_a_continued_journal_is_recalled(durable: int, common: int) -> None:
+    """A clone's entries stand there, and this till's were acked by a server that is gone: they go on elsewhere."""
+    server = {seq: mark(seq, "own" if seq <= common else "other").hash for seq in range(13)}
+    up = Uplink(replace(NEW, term=TERM, frozen=True)).on(Wake())
+    up.answered(durable, "other", hash_at_head=server[9] if durable > 9 else None)
+    if durable < 9:
+        up.on(LocalHash(seq=durable, hash=mark(durable).hash))
+    assert up.only(Alarm).code == "frozen_fork"
+    while isinstance(up.effects[-1], ReadHash):
+        seq = up.effects[-1].seq
+        assert up.on(LocalHash(seq=seq, hash=mark(seq).hash)).only(SendHello).head == mark(seq)
+        up.answered(durable, "other", hash_at_head=server[seq])
+    assert up.only(Recall).common == mark(common)
+    assert up.on(Recalled(head=mark(common))).only(SendHello).head == mark(common)
+    up.answered(durable, "other", closed=True, hash_at_head=server[common] if common else None)
+    assert (up.state.phase, up.state.acked) == (Phase.READY, common)
 
 
 def test_a_server_below_the_anchor_is_an_alarm_not_a_guess() -> None:
     """What it lacks is pruned here."""
     up = Uplink(replace(NEW, anchor=mark(6))).on(Wake()).answered(4).on(LocalHash(seq=4, hash=None))
     assert up.only(Alarm).code == "below_anchor"
+    assert up.only(Alarm).detail == f"server has 4, pruned up to 6 {mark(6).hash.hex()}"
     assert up.state.phase is Phase.BACKOFF
+
+
+def test_a_server_that_was_told_of_the_anchor_is_gone_on_with() -> None:
+    """An operator signed there that what lies below is lost: the next handshake is like any other."""
+    up = Uplink(replace(NEW, anchor=mark(6))).on(Wake()).answered(4).on(LocalHash(seq=4, hash=None))
+    up.on(TimerFired(timer=up.state.timer)).answered(6)
+    assert up.only(PersistProgress).acked == 6
+    assert up.on(Persisted()).only(Load).after == 6
 
 
 def test_at_head_or_anchor_nothing_needs_to_be_read() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,25 @@ def test_faults_by_hand_are_written_when_they_came_and_notes_as_comments(tmp_pat
         ("cut", ("T02",), 1.2, 2.5)
     ]
     assert "# at 1.2 s by hand: cut T02\n" in file.read_text()
+
+
+def test_a_fault_of_the_schedule_that_was_ended_by_hand_is_written_as_long_as_it_was_on(tmp_path: Path) -> None:
+    """So that what was then done to the same till by hand does not overlap with it."""
+    path = SCENARIOS / "smoke.toml"
+    scenario = load_scenario(path, faults=KnownFaults(), profiles=tuple(PROFILES))
+    slow = FaultPlan(kind="latency", targets=("T02",), at_s=1.0, for_s=6.0)
+    cut = FaultPlan(kind="cut", targets=("T02",), at_s=2.46, for_s=5.0, by_hand=True)
+    plan, record = carried(slow, at_s=1.06, for_s=6.0)
+    ended = (plan, replace(record, ended_ms=STARTED_MS + 2449))
+    file = tmp_path / "as-run.toml"
+    record_scenario(
+        file, path=path, overrides=Overrides(), scenario=scenario, started_ms=STARTED_MS, interventions=(),
+        carried_out=[ended, carried(cut, at_s=2.46, for_s=1.5)],
+    )  # fmt: skip
+    after = load_scenario(file, faults=KnownFaults(), profiles=tuple(PROFILES))
+    assert [(plan.kind, plan.at_s, plan.for_s) for plan in after.faults] == [
+        ("latency", 1.1, 1.3), ("cut", 2.5, 1.5),
+    ]  # fmt: skip
 
 
 def test_what_can_not_be_run_again_is_said(tmp_path: Path) -> None:

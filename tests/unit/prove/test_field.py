@@ -14,7 +14,7 @@ from rehearsal.prove.field.proving import (
     twin_of,
 )
 from rehearsal.prove.field.stories import STORIES, Simulated
-from rehearsal.prove.field.table import code_of, document, lines, summary
+from rehearsal.prove.field.table import FAILURES, code_of, document, summary
 from rehearsal.prove.row import Caught, Result
 
 ROOT = Path(__file__).parents[3]
@@ -67,4 +67,4 @@ def test_what_is_not_proved_is_named() -> None:
     """In the summary, and in its line."""
     escaped = done_as("GO", Caught.ESCAPED)
     assert summary([escaped]).endswith("not F1")
-    assert "ESCAPED; must be receipts" in "\n".join(lines(escaped))
+    assert "ESCAPED; must be receipts" in "\n".join(FAILURES.lines(escaped))

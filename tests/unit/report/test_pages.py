@@ -16,13 +16,14 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from rehearsal.evidence.reader import Evidence
-from rehearsal.model import CheckResult, Outcome, RunRecord, Verdict
+from rehearsal.model import CheckResult, Outcome, RunRecord, ThresholdResult, Verdict
 from rehearsal.report import html
 from rehearsal.report.benchmark import benchmark_json
 from rehearsal.report.html import report_html
 from rehearsal.report.junit import junit_xml
 from rehearsal.report.metrics import metrics_txt
 from rehearsal.report.summary import BYTES_MAX, summary_md
+from rehearsal.report.text import plainly
 from rehearsal.report.verdict import verdict_of
 from rehearsal.report.view import view_of
 from rehearsal.report.write import findings_csv, write_report
@@ -249,3 +250,50 @@ def test_findings_start_no_formula_in_a_spreadsheet() -> None:
 def test_the_hostile_text_is_hostile() -> None:
     """The sample keeps what the tests above rely on."""
     assert {"<", '"', "|", "`", "\u202e", "\x00", "]]>"} <= {part for part in HOSTILE if part} | {"]]>"}
+
+
+def test_a_failover_is_told_in_the_order_in_which_it_went_and_how_it_was_measured(tmp_path: Path) -> None:
+    """Each figure has a unit, and stands by itself: none says "from there" or "of them"."""
+    record = sample(tmp_path, "go")
+    told = {
+        "failover.refused": 0.0, "failover.recovery.all": 4783.0, "failover.detect": 880.0,
+        "failover.sales": 32.0, "failover.promote": 229.0, "failover.p99_ratio": 0.644,
+        "failover.recovery": 1354.0,
+    }  # fmt: skip
+    record = replace(record, judgement=replace(record.judgement, figures={**record.judgement.figures, **told}))
+    text = page_of(record)
+    section = text[text.index('<h2 id="failover">') : text.index('<h2 id="faults">')]
+    rows = re.findall(r"<tr><th.*?>(.*?)</th><td.*?>(.*?)</td><td.*?>(.*?)</td><td><code>(.*?)</code>", section)
+    assert [name for _, _, _, name in rows] == [
+        "failover.detect", "failover.promote", "failover.recovery", "failover.recovery.all", "\N{EN DASH}",
+        "failover.refused", "failover.p99_ratio",
+    ]  # fmt: skip
+    assert [value for _, value, _, _ in rows] == [
+        "880 ms",
+        "229 ms",
+        "1,354 ms",
+        "4,783 ms",
+        "32",
+        "0 %",
+        "0.644 \N{MULTIPLICATION SIGN}",
+    ]
+    assert all(len(how) > 20 for _, _, how, _ in rows)
+
+
+def test_amounts_in_a_checks_words_are_money(tmp_path: Path) -> None:
+    """The checkers say minor units, whose places the page knows."""
+    assert plainly("T01: 16 receipts, 72014 minor units; -5 minor units", "EUR") == (
+        "T01: 16 receipts, 720.14 EUR; \N{MINUS SIGN}0.05 EUR"
+    )
+    record = sample(tmp_path, "go")
+    stage = replace(record.meta.stages[0], detail="16 receipts, 72014 minor units on both")
+    text = page_of(replace(record, meta=replace(record.meta, stages=(stage,))))
+    assert "16 receipts, 720.14 EUR on both" in text
+
+
+def test_a_threshold_is_told_in_words(tmp_path: Path) -> None:
+    """Beside the rule as it was written stands what it is about."""
+    record = sample(tmp_path, "go")
+    rule = ThresholdResult(rule="sale.p99 <= 250ms", measured="120 ms", passed=True)
+    text = page_of(replace(record, judgement=replace(record.judgement, thresholds=(rule,))))
+    assert '<td class="wide">Sale: 99 of 100 within</td><td>120 ms</td>' in text

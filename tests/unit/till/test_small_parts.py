@@ -14,7 +14,7 @@ import pytest
 
 from syncref.config import Slot
 from syncref.store.till_gate import WriteGate
-from syncref.store.till_reserve import Reserve
+from syncref.store.till_reserve import FileReserve
 from syncref.till.clock import TillClock
 from syncref.till.deadline import HttpLine, Rejected, Unreachable
 from syncref.till.schedule import window_end
@@ -191,7 +191,7 @@ def test_the_clock_follows_its_file_and_prices_never_go_back(tmp_path: Path) -> 
 
 def test_the_reserve_is_given_in_halves_and_filled_again(tmp_path: Path) -> None:
     """Staging stops first, then downloads; what is given back is set aside anew."""
-    reserve = Reserve(tmp_path / "till.db", size=1024 * 1024)
+    reserve = FileReserve(tmp_path / "till.db", size=1024 * 1024)
     assert reserve.fill()
     file = tmp_path / "till.db.reserve"
     assert file.stat().st_blocks * 512 >= 1024 * 1024, "really allocated"
@@ -207,7 +207,7 @@ def test_the_reserve_is_given_in_halves_and_filled_again(tmp_path: Path) -> None
 
 def test_little_room_stops_staging_and_then_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stops follows from the room that is left beside the reserve."""
-    reserve = Reserve(tmp_path / "till.db", size=1000)
+    reserve = FileReserve(tmp_path / "till.db", size=1000)
     assert reserve.fill()
     for free, room in ((5000, "ok"), (1500, "no_staging"), (900, "no_downloads")):
         monkeypatch.setattr(reserve, "_free", lambda free=free: free)

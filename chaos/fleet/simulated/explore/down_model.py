@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +30,7 @@ from chaos.fleet.simulated.staging import held_against
 from syncref.core import downlink
 from syncref.core import downlink_messages as down
 from syncref.core.downlink_messages import DownlinkOptions, DownlinkState, DownPhase
+from syncref.core.step import replace
 from syncref.domain.identity import Cursor, Key, Term
 from syncref.wire.sync import FeedPage, LoadChunk
 
@@ -257,12 +257,19 @@ def _answer(world: Down, letter: Letter) -> Letter:
     asked = letter.body
     body: FeedPage | LoadChunk
     if isinstance(asked, down.FetchChunk):
-        body = store.chunk(table=asked.table, after=asked.after, start_pos=asked.start_pos)
+        body = store.chunk(table=asked.table, after=asked.after, start_pos=asked.start_pos, limit=asked.limit)
     else:
         pos = asked.pos
         if asked.term != world.term and asked.scan_to is None:
             pos = min(pos, store.horizon())
-        body = store.page(pos=pos, scan_to=asked.scan_to, after=asked.after, urgent_pos=asked.urgent_pos, key=KEY)
+        body = store.page(
+            pos=pos,
+            scan_to=asked.scan_to,
+            after=asked.after,
+            urgent_pos=asked.urgent_pos,
+            key=KEY,
+            limit=asked.limit,
+        )
     return letter._replace(kind="answer", body=body)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from chaos.fleet.simulated.server_store import MasterChange, ServerStore
 from syncref.core.downlink_messages import Apply, DownlinkEffect, DownlinkState, Holder, Run
+from syncref.core.step import replace
 from syncref.domain.identity import Cursor, Term
 from syncref.domain.masters import DIGEST_MODULUS, Row, row_digest
 from syncref.wire.sync import FeedRow
@@ -35,8 +37,7 @@ class Letter(NamedTuple):
     body: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class Shelf(Struct, frozen=True, kw_only=True):
     """The till's masters. `highest` has each key's highest version in this term, deleted ones too."""
 
     rows: Rows = ()
@@ -49,8 +50,7 @@ class Shelf:
     highest: tuple[tuple[Row, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Down:
+class Down(Struct, frozen=True, kw_only=True):
     """Everything there is. `logs` are the live server's and its standby's; `begun` ids of open transactions."""
 
     shelf: Shelf

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from msgspec import Struct
 
 from chaos.fleet.simulated.explore.engine import Next
 from chaos.fleet.simulated.reception import decoded
@@ -24,6 +25,7 @@ from syncref.core.selling import (
     Return,
 )
 from syncref.core.settlement import State, settle
+from syncref.core.step import replace
 from syncref.domain.identity import Key, Mark, genesis_hash, receipt_number
 from syncref.wire.entry import Payment, RateTotal, Receipt
 from syncref.wire.sync import Batch
@@ -37,8 +39,7 @@ BASKET = Basket(lines=(LineAsked(sku="p", qty=1000),), payments=CASH)
 OFFER = Offer(sku="p", active=True, tax_rate_bp=700, prices=(PriceRow(valid_from_ms=0, amount=107, version=1),))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class Desk(Struct, frozen=True, kw_only=True):
     """A till: its journal, the payloads in it, how many the server has, which of them it can't store."""
 
     ledger: said.JournalState
@@ -50,8 +51,7 @@ class Desk:
     poisons: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shop:
+class Shop(Struct, frozen=True, kw_only=True):
     """Everything there is. `log` is the server's: (till, entries taken) or (till, sequence resolved)."""
 
     desks: tuple[Desk, ...]

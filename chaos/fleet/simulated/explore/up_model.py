@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +30,7 @@ from syncref.core import uplink_messages as up
 from syncref.core.failover import FailoverState, Role
 from syncref.core.ingest import Refusal
 from syncref.core.selling import Basket, LineAsked, Offer, PaymentAsked, PriceRow
+from syncref.core.step import replace
 from syncref.core.uplink_messages import UplinkOptions, UplinkState
 from syncref.domain.identity import Key, Mark, Term
 from syncref.wire.entry import Continued, encode_entry
@@ -133,8 +133,8 @@ class UpModel:
         who = f"uploader {index}"
         if lane.todo:
             effect = lane.todo[0]
-            if isinstance(effect, up.Rebase) and world.todo:
-                return  # a rebase takes the journal alone
+            if isinstance(effect, (up.Rebase, up.Recall)) and world.todo:
+                return  # they take the journal alone
             yield Next(f"{who}: {type(effect).__name__}", normal(self._effect(world, index)))
             return
         state = lane.state
@@ -171,8 +171,9 @@ class UpModel:
                 return sent(world, index, lane, effect)
             case up.Prune():
                 return self._pruned(world, index, paper, effect) if self.prune else world
-            case up.Rebase():
-                return self._rebased(world, index, paper, effect.common)
+            case up.Rebase() | up.Recall():
+                continued = self._rebased if isinstance(effect, up.Rebase) else self._recalled
+                return continued(world, index, paper, effect.common)
         raise Violation(f"an effect of {type(effect).__name__}")
 
     def _persisted(self, world: Up, index: int, effect: up.PersistProgress) -> Up:
@@ -218,6 +219,19 @@ class UpModel:
         world = replace(world, papers=(*world.papers[:-1], frozen, current), journal=ledger)
         world = self._tell(world, index, up.Rebased(key=key, head=head, genesis=genesis))
         return replace(world, lanes=(*world.lanes, Lane(frozen_state(world, frozen))))
+
+    def _recalled(self, world: Up, index: int, paper: Paper, common: Mark) -> Up:
+        shorter = paper._replace(payloads=paper.payloads[: common.seq])
+        current = world.papers[-1]
+        current = current._replace(payloads=(*current.payloads, *paper.payloads[common.seq :]))
+        papers = (*(shorter if p is paper else p for p in world.papers[:-1]), current)
+        head, ledger = mark_of(current), world.journal
+        told = said.Rebased(key=ledger.key, head=head, counter=ledger.counter)
+        ledger, _ = journal.step(ledger, told, now_ms=0)
+        world = self._tell(replace(world, papers=papers, journal=ledger), index, up.Recalled(head=common))
+        for lane in range(self.uploaders):
+            world = self._tell(world, lane, up.Wake(head=head))
+        return world
 
     def _restarted(self, world: Up) -> Up:
         """Start the till from its disk; nothing in memory is left, and nobody hears late answers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from chaos.fleet.simulated.explore.engine import Next, Violation
@@ -11,6 +10,7 @@ from chaos.fleet.simulated.explore.up_state import Mail, Server, Up, book, chain
 from syncref.core import failover, ingest
 from syncref.core.failover import FailoverState, Role
 from syncref.core.ingest import Refusal
+from syncref.core.step import replace
 from syncref.wire.entry import decode_entry
 from syncref.wire.sync import Ack, Batch, Hello
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from syncref.core.failover import FailoverState
 from syncref.core.ingest import JournalRow, ServerView
@@ -72,8 +73,7 @@ class Budget(NamedTuple):
     confirmations: int = 0  # of a server that is not of the highest term
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Up:
+class Up(Struct, frozen=True, kw_only=True):
     """Everything there is. `told` are op numbers that a cashier was told ok; `lost` are declared losses."""
 
     papers: tuple[Paper, ...]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 
 from chaos.fleet.simulated.mutants import Mutant
@@ -11,6 +9,7 @@ from chaos.fleet.simulated.plan import Profile
 from chaos.fleet.simulated.reception import Reception
 from syncref.core.ingest import JournalRow, Plan, Refusal
 from syncref.core.posting import ReceiptRow
+from syncref.core.step import replace
 from syncref.domain.identity import Key
 from syncref.wire.entry import Payment
 from syncref.wire.sync import Batch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chaos.fleet.simulated.feed_desk import FeedAsked, FeedDesk
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.network import Lost, Respond
@@ -22,7 +24,7 @@ def feed(self: FeedDesk, asked: FeedAsked, respond: Respond, lost: Lost) -> None
         else:
             respond(said)
 
-    _feed(self, asked, answer, lost)
+    _feed(self, replace(asked, limit=1 << 30), answer, lost)
 
 
 MUTANT = Mutant(

@@ -17,9 +17,9 @@ _store_chunk = downlink._store_chunk
 _chunk = ServerStore.chunk
 
 
-def chunk(self: ServerStore, *, table: str, after: str | None, start_pos: int | None) -> LoadChunk:
+def chunk(self: ServerStore, *, table: str, after: str | None, start_pos: int | None, limit: int) -> LoadChunk:
     """Say where the feed is now."""
-    return _chunk(self, table=table, after=after, start_pos=None)
+    return _chunk(self, table=table, after=after, start_pos=None, limit=limit)
 
 
 def store_chunk(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from syncref.core import uplink
-from syncref.core.step import Step
+from syncref.core.step import Step, replace
 from syncref.core.uplink_messages import TermSeen, UplinkOptions, UplinkState, UplinkStep
 
 _compare = uplink._compare

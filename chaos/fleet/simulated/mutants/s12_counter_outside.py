@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from chaos.fleet.simulated.till import TillNode
 from syncref.core.journal_messages import Commit, CommitFailed, JournalEvent
+from syncref.core.step import replace
 
 _commit = TillNode.commit
 

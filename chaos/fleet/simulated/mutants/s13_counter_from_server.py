@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from chaos.fleet.simulated import misfortunes
+from chaos.fleet.simulated.misfortunes import machines
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from chaos.fleet.simulated.till import TillNode
 from chaos.fleet.simulated.world import World
 from syncref.core import journal, posting
+from syncref.core.step import replace
 from syncref.domain import identity
 
-_reprovision = misfortunes.reprovision
+_reprovision = machines.reprovision
 
 
 def short_number(incarnation: bytes) -> str:
@@ -43,6 +42,6 @@ MUTANT = Mutant(
         (identity, "short_number", short_number),
         (journal, "short_number", short_number),
         (posting, "short_number", short_number),
-        (misfortunes, "reprovision", reprovision),
+        (machines, "reprovision", reprovision),
     ],
 )

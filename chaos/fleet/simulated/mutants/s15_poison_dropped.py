@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chaos.fleet.simulated import reception
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from syncref.core.posting import Posting, set_aside
+from syncref.core.step import replace
 
 
 def drop(posting: Posting, seq: int, reason: str) -> Posting:

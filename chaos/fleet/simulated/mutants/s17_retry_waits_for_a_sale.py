@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from syncref.core import uplink
-from syncref.core.step import Step
+from syncref.core.step import Step, replace
 from syncref.core.uplink_messages import Phase, SetTimer, UplinkOptions, UplinkState, UplinkStep, Wake
 
 _back_off = uplink._back_off

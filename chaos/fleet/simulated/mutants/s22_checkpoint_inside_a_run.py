@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from syncref.core import downlink
 from syncref.core.downlink_messages import Apply, DownlinkState, DownlinkStep, DownPhase
-from syncref.core.step import Step
+from syncref.core.step import Step, replace
 from syncref.domain.identity import Cursor
 
 _take = downlink._take

@@ -21,9 +21,10 @@ def page(
     after: tuple[str, str] | None,
     urgent_pos: int,
     key: Key,
+    limit: int,
 ) -> FeedPage:
     """Answer as ever, but an empty page without digests."""
-    answer = _page(self, pos=pos, scan_to=scan_to, after=after, urgent_pos=urgent_pos, key=key)
+    answer = _page(self, pos=pos, scan_to=scan_to, after=after, urgent_pos=urgent_pos, key=key, limit=limit)
     return answer if answer.rows else msgspec.structs.replace(answer, digests=())
 
 

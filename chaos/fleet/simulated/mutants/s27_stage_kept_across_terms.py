@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from syncref.core import downlink
 from syncref.core.downlink_messages import DownlinkOptions, DownlinkState, DownlinkStep, PageArrived
+from syncref.core.step import replace
 from syncref.domain.identity import Term
 
 _page = downlink._page

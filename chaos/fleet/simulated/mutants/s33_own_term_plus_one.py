@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from syncref.core import failover
 from syncref.core.failover import FailoverState, FailoverStep
+from syncref.core.step import replace
 
 _open_term = failover._open_term
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from chaos.fleet.simulated.till import TillNode
 from syncref.core.journal_messages import Commit, JournalEvent
+from syncref.core.step import replace
 from syncref.core.uplink_messages import Phase
 from syncref.domain.identity import Mark, chain_hash
 from syncref.wire.entry import Receipt, encode_entry
