@@ -70,3 +70,15 @@ def test_cores_and_domain_are_pure(path: Path) -> None:
     foreign = {name for name in imports_of(path) if name.split(".")[0] not in PURE_ALLOWED}
     allowed = ("syncref.core", "syncref.domain", "syncref.wire", "syncref.errors")
     assert {name for name in foreign if not name.startswith(allowed)} == set()
+
+
+def test_the_simulated_fleet_stands_in_layers() -> None:
+    """No circle of imports, not even of those for types alone: what is below knows nothing of what is above."""
+    left: dict[str, set[str]] = {}
+    for path in modules("chaos/fleet/simulated"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        imported = imports_of(path)
+        left[name] = {*imported, *(found.rpartition(".")[0] for found in imported)} - {name}
+    while lowest := {name for name, below in left.items() if not below & left.keys()}:
+        left = {name: below for name, below in left.items() if name not in lowest}
+    assert sorted(left) == []

@@ -17,6 +17,7 @@ from chaos.faults.backups import ServerBackups
 from chaos.faults.disks import TillDisks
 from chaos.fleet.links import Link
 from chaos.fleet.node import State
+from chaos.waiting import EVERY_S, wait_until
 from chaos.witness import Witness
 
 Aim = Literal["link", "node", "till", "database", "nothing"]
@@ -105,6 +106,10 @@ class Context:
     now_s: Callable[[], float] = time.monotonic
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     sleep: Callable[[float], None] = time.sleep
+
+    def wait_until(self, holds: Callable[[], bool], within_s: float, *, every_s: float = EVERY_S) -> bool:
+        """Return True as soon as `holds()` is, False when it was not by the deadline."""
+        return wait_until(holds, within_s, every_s=every_s, now_s=self.now_s, sleep=self.sleep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

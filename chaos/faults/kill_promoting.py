@@ -46,12 +46,7 @@ class KillPromoting(NodeFault):
     def inject(self, context: Context) -> None:
         """Look again and again for a promotion of the first target's database; kill all targets in it."""
         database = context.system.databases[self.targets[0]]
-        until = context.now_s() + self.p.within_s
-        while context.now_s() < until:
-            if database.busy_with("pg_promote"):
-                break
-            context.sleep(LOOK_S)
-        else:
+        if not context.wait_until(lambda: database.busy_with("pg_promote"), self.p.within_s, every_s=LOOK_S):
             return
         for node in self.targets:
             self.status[node] = context.fleet.kill(node)

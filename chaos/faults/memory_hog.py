@@ -6,6 +6,8 @@ killed.
 
 from __future__ import annotations
 
+from functools import partial
+
 from chaos.errors import FaultFailed
 from chaos.faults.abilities import Squeezes
 from chaos.faults.base import Bite, Context, together
@@ -51,12 +53,8 @@ class MemoryHog(NodeFault):
         fleet = squeezing(context)
         late = []
         for node in self.targets:
-            until = context.now_s() + BACK_S
-            while not (fleet.state(node) == "running" and fleet.healthy(node)):
-                if context.now_s() >= until:
-                    late.append(node)
-                    break
-                context.sleep(LOOK_S)
+            if not context.wait_until(partial(_back, fleet, node), BACK_S, every_s=LOOK_S):
+                late.append(node)
             if fleet.state(node) == "running" and fleet.pid(node) == self.was.get(node):
                 fleet.relieve(node)
         if late:
@@ -85,3 +83,7 @@ def squeezing(context: Context) -> Squeezes:
     """Return the fleet; obstacle() has seen that it can."""
     assert isinstance(context.fleet, Squeezes)
     return context.fleet
+
+
+def _back(fleet: Squeezes, node: str) -> bool:
+    return fleet.state(node) == "running" and fleet.healthy(node)

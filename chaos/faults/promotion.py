@@ -11,6 +11,7 @@ from chaos.faults.base import Bite, Context, Fault, Healed
 
 TERM_S = 30.0
 UPLOADS_S = 2.0
+LOOK_S = 0.1
 
 
 class Promotion(Fault):
@@ -41,14 +42,16 @@ class Promotion(Fault):
         reading = context.witness.log_of(first)
         old = 0 if reading is None else reading.term_n
         context.fleet.start(context.system.promoters[first], wait=False)
-        until = context.now_s() + TERM_S
-        while context.now_s() < until:
+
+        def live() -> bool:
             reading = context.witness.log_of(first)
-            if reading is not None and reading.role == "live":
-                self.terms = (old, reading.term_n)
-                return
-            context.sleep(0.1)
-        raise FaultFailed(f"promotion: {first} was not live within {TERM_S:g} s")
+            if reading is None or reading.role != "live":
+                return False
+            self.terms = (old, reading.term_n)
+            return True
+
+        if not context.wait_until(live, TERM_S, every_s=LOOK_S):
+            raise FaultFailed(f"promotion: {first} was not live within {TERM_S:g} s")
 
     def observe(self, context: Context) -> None:
         """Note what the servers are now."""

@@ -138,6 +138,16 @@ class Node:
         """Let them run again; raise NodeFailed unless the kernel confirms it."""
         self._freeze(signal.SIGCONT, paused=False)
 
+    def answers(self) -> bool:
+        """Tell whether the node answers now; one without a health_url does while it runs."""
+        url = self.plan.health_url
+        return self.state == "running" if url is None else healthy(url)
+
+    def notice(self) -> None:
+        """Take note of an end that nobody asked for."""
+        with self._lock:
+            self._notice()
+
     def counters(self) -> Counters:
         """Return the kernel's account of this node."""
         return self.cage.read(self.pid)
@@ -175,7 +185,6 @@ class Node:
         return status
 
     def _notice(self) -> None:
-        """Take note of an end that nobody asked for."""
         if self.pid is not None and (status := self.warden.exit_status(self.pid)) is not None:
             self._forget(self.pid, status, asked=False)
 

@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,21 +102,11 @@ def initialise(data: Path, *, port: int, account: str | None) -> Cluster:
     secret = data.with_name(data.name + ".password")
     secret.touch(mode=0o600)
     secret.write_text(password)
-    if account is not None:
-        entry = pwd.getpwnam(account)
-        for path in (data, secret):
-            os.chown(path, entry.pw_uid, entry.pw_gid)
-    argv = [str(binaries(account) / "initdb"), f"--pgdata={data}", f"--username={SUPERUSER}", f"--pwfile={secret}"]
-    argv += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, user=account, cwd="/", timeout=INITDB_S
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotRun(f"PostgreSQL: {error}") from error
+    _give((data, secret), account)
+    words = (f"--pgdata={data}", f"--username={SUPERUSER}", f"--pwfile={secret}", "--auth=scram-sha-256",
+             "--encoding=UTF8", "--locale=C", "--no-sync")  # fmt: skip
+    _run("initdb", words, account=account, timeout_s=INITDB_S)
     secret.unlink()
-    if done.returncode:
-        raise CannotRun(f"PostgreSQL: initdb failed: {done.stderr.strip()[-500:]}")
     return Cluster(data=data, port=port, password=password)
 
 
@@ -127,22 +117,8 @@ def copy_primary(
 
     The slot is made anew on the primary. Raises CannotRun with pg_basebackup's own words.
     """
-    argv = [str(binaries(account) / "pg_basebackup"), f"--pgdata={data}", "--write-recovery-conf"]
-    argv += ["--wal-method=stream", "--checkpoint=fast", "--create-slot", f"--slot={slot}", "--no-password"]
-    argv += [f"--host={host}", f"--port={through}", f"--username={SUPERUSER}", "--no-sync"]
-    data.mkdir(mode=0o700)
-    if account is not None:
-        entry = pwd.getpwnam(account)
-        os.chown(data, entry.pw_uid, entry.pw_gid)
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, user=account, cwd="/", timeout=COPY_S,
-            env={"PGPASSWORD": primary.password, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotRun(f"PostgreSQL: {error}") from error
-    if done.returncode:
-        raise CannotRun(f"PostgreSQL: pg_basebackup failed: {done.stderr.strip()[-500:]}")
+    words = ("--write-recovery-conf", "--create-slot", f"--slot={slot}", "--no-sync")
+    _base_backup(primary, data, *words, host=host, port=through, account=account)
     return Cluster(data=data, port=port, password=primary.password)
 
 
@@ -174,22 +150,7 @@ def back_up(cluster: Cluster, target: Path, *, account: str | None) -> None:
     """Take a base backup of a running cluster into a folder, which is made anew; raises CannotRun."""
     if target.exists():
         shutil.rmtree(target)
-    target.mkdir(mode=0o700)
-    if account is not None:
-        entry = pwd.getpwnam(account)
-        os.chown(target, entry.pw_uid, entry.pw_gid)
-    argv = [str(binaries(account) / "pg_basebackup"), f"--pgdata={target}", "--wal-method=stream"]
-    argv += ["--checkpoint=fast", "--no-password", "--host=127.0.0.1", f"--port={cluster.port}"]
-    argv += [f"--username={SUPERUSER}"]
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, user=account, cwd="/", timeout=COPY_S,
-            env={"PGPASSWORD": cluster.password, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotRun(f"PostgreSQL: {error}") from error
-    if done.returncode:
-        raise CannotRun(f"PostgreSQL: pg_basebackup failed: {done.stderr.strip()[-500:]}")
+    _base_backup(cluster, target, host="127.0.0.1", port=cluster.port, account=account)
 
 
 def lay_back(cluster: Cluster, backup: Path, *, account: str | None) -> None:
@@ -200,7 +161,38 @@ def lay_back(cluster: Cluster, backup: Path, *, account: str | None) -> None:
         file.write(RESTORED)
     (cluster.data / "recovery.signal").touch()
     cluster.data.chmod(0o700)
+    _give((cluster.data, *cluster.data.rglob("*")), account)
+
+
+def _base_backup(cluster: Cluster, target: Path, *words: str, host: str, port: int, account: str | None) -> None:
+    target.mkdir(mode=0o700)
+    _give((target,), account)
+    said = (f"--pgdata={target}", "--wal-method=stream", "--checkpoint=fast", "--no-password", f"--host={host}",
+            f"--port={port}", f"--username={SUPERUSER}", *words)  # fmt: skip
+    _run("pg_basebackup", said, account=account, timeout_s=COPY_S, password=cluster.password)
+
+
+def _run(
+    program: str, words: Sequence[str], *, account: str | None, timeout_s: float, password: str | None = None
+) -> None:
+    """Run one of PostgreSQL's programs under the account; raise CannotRun with its own words."""
+    env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}
+    if password is not None:
+        env["PGPASSWORD"] = password
+    argv = [str(binaries(account) / program), *words]
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, check=False, user=account, cwd="/", timeout=timeout_s, env=env
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotRun(f"PostgreSQL: {error}") from error
+    if done.returncode:
+        raise CannotRun(f"PostgreSQL: {program} failed: {done.stderr.strip()[-500:]}")
+
+
+def _give(paths: Iterable[Path], account: str | None) -> None:
+    """Make the account the owner; None: they are ours, as they should be."""
     if account is not None:
         entry = pwd.getpwnam(account)
-        for path in (cluster.data, *cluster.data.rglob("*")):
+        for path in paths:
             os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)

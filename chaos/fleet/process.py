@@ -28,26 +28,20 @@ import os
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-import psycopg2
-from psycopg2 import sql
-
-from chaos.caps.base import Capper, Counters
+from chaos.caps.base import Capper
 from chaos.caps.detect import detect
 from chaos.errors import CannotRun, ChaosError, NodeUnknown, StepFailed
 from chaos.fleet import postgres, rundir, smalldisk
 from chaos.fleet.base import POSTGRES, PROXY
 from chaos.fleet.belief import Belief
-from chaos.fleet.health import healthy, plain_dsn
+from chaos.fleet.common import CommonFleet
 from chaos.fleet.links import Link
-from chaos.fleet.node import Ending, Node, State
+from chaos.fleet.node import Node
 from chaos.fleet.plan import NO_CAPS, NodePlan, Step
 from chaos.fleet.ports import Ports
 from chaos.fleet.processes import identity
@@ -60,7 +54,7 @@ from chaos.proxy.engine import Choice, choose
 HOST = "127.0.0.1"
 
 
-class ProcessFleet:
+class ProcessFleet(CommonFleet):
     """All child processes of one run; see the module's text.
 
     `capper` None: the best that works here (see chaos.caps.detect); `engine`: which proxy server the links use;
@@ -80,6 +74,7 @@ class ProcessFleet:
         capper: Capper | None = None,
         rewrite: Callable[[NodePlan], NodePlan] | None = None,
     ) -> None:
+        super().__init__()
         self.seed = seed
         self.engine = choose(engine)
         self.capper = capper or detect()
@@ -99,11 +94,7 @@ class ProcessFleet:
         self._ports = Ports()
         self._nodes: dict[str, Node] = {}
         self._clusters: dict[str, postgres.Cluster] = {}
-        self._databases: set[tuple[str, str]] = set()
-        self._links: dict[tuple[str, str], Link] = {}
-        self._client: ProxyClient | None = None
         self._belief = Belief()
-        self._lock = threading.RLock()
         self._rewrite = rewrite
         self._followed: dict[str, dict[str, str]] = {}
 
@@ -184,33 +175,7 @@ class ProcessFleet:
         account = rundir.database_account()
         data = self.dir(name) / "cluster"
         self._clusters[name] = postgres.initialise(data, port=self.port(name), account=account)
-        self.stage(postgres.node(name, self._clusters[name], account=account, caps=caps, settings=settings))
-
-    def follow_postgres(self, name: str, primary: str, *, caps: Caps = NO_CAPS) -> None:
-        """Make and start a streaming standby of a running PostgreSQL node, over the link `name` -> `primary`.
-
-        A node that is there already is stopped and its cluster made anew, as after a failover.
-        """
-        account = rundir.database_account()
-        data = self.dir(name) / "cluster"
-        slot = name.replace("-", "_")
-        again = name in self._nodes
-        if again:
-            self.stop(name)
-            shutil.rmtree(data)
-        link = self.link(name, primary)
-        self._drop_slot(primary, slot)
-        through = int(link.url.rpartition(":")[2])
-        self._clusters[name] = postgres.copy_primary(
-            self._clusters[primary], data, port=self.port(name), host=HOST, through=through, slot=slot,
-            account=account,
-        )  # fmt: skip
-        with self._lock:
-            self._databases |= {(name, database) for node, database in self._databases if node == primary}
-        if again:
-            self.start(name)
-        else:
-            self.stage(postgres.node(name, self._clusters[name], account=account, caps=caps))
+        self._stage_postgres(name, caps=caps, settings=settings)
 
     def back_up_postgres(self, name: str) -> None:
         """Take a base backup of a running PostgreSQL node; one taken before is replaced."""
@@ -228,26 +193,22 @@ class ProcessFleet:
             raise NodeUnknown(f"no PostgreSQL named {name} was started")
         return self._clusters[name]
 
-    def _drop_slot(self, primary: str, slot: str) -> None:
-        drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
-        with contextlib.closing(psycopg2.connect(plain_dsn(self._clusters[primary].dsn()))) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(drop, (slot,))
+    def _lab_dsn(self, node: str, database: str) -> str:
+        return self._cluster(node).dsn(database)
 
-    def dsn(self, database: str, *, node: str = POSTGRES) -> str:
-        """Return the SQLAlchemy URL of a database on a PostgreSQL node, made on first use."""
-        if node not in self._clusters:
-            raise NodeUnknown(f"no PostgreSQL named {node} was started")
-        cluster = self._clusters[node]
-        with self._lock:
-            if (node, database) not in self._databases:
-                with contextlib.closing(psycopg2.connect(plain_dsn(cluster.dsn()))) as connection:
-                    connection.autocommit = True
-                    with connection.cursor() as cursor:
-                        cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
-                self._databases.add((node, database))
-        return cluster.dsn(database)
+    def _copy_postgres(self, name: str, primary: str, link: Link, slot: str) -> None:
+        data = self.dir(name) / "cluster"
+        if data.exists():
+            shutil.rmtree(data)
+        through = int(link.url.rpartition(":")[2])
+        self._clusters[name] = postgres.copy_primary(
+            self._cluster(primary), data, port=self.port(name), host=HOST, through=through, slot=slot,
+            account=rundir.database_account(),
+        )  # fmt: skip
+
+    def _stage_postgres(self, name: str, *, caps: Caps, settings: Mapping[str, str] | None = None) -> None:
+        account = rundir.database_account()
+        self.stage(postgres.node(name, self._cluster(name), account=account, caps=caps, settings=settings))
 
     def peer_dsn(self, database: str, *, node: str = POSTGRES) -> str:
         """Return the URL of a database as nodes reach it: here, as the lab does."""
@@ -265,28 +226,8 @@ class ProcessFleet:
         self.stage(plan)
         self._client = ProxyClient(HOST, port)
 
-    @property
-    def proxy(self) -> ProxyClient:
-        """Return the hold on the proxy server."""
-        if self._client is None:
-            raise NodeUnknown("the proxy was not started")
-        return self._client
-
-    def link(self, till: str, server: str) -> Link:
-        """Return the link between a till and a server; its proxy is made on first use, open and without toxics."""
-        with self._lock:
-            if (till, server) not in self._links:
-                name = f"{till}:{server}"
-                listen = self.address(f"link {name}")
-                self.proxy.create(name, listen=listen, upstream=self.address(server))
-                self._links[till, server] = Link(
-                    till=till, server=server, url=f"{self._belief.scheme}://{listen}", name=name, client=self.proxy
-                )
-            return self._links[till, server]
-
-    def links(self, till: str | None = None) -> list[Link]:
-        """Return all links made so far, or those of one till."""
-        return [link for link in self._links.values() if till in (None, link.till)]
+    def _entrances(self) -> tuple[str, str | None]:
+        return HOST, None
 
     def run_step(self, step: Step) -> str:
         """Run a one-shot command to its end and return its output; raise StepFailed on any code but 0."""
@@ -331,80 +272,19 @@ class ProcessFleet:
         """Take plans in, launch them in order, then wait until each is healthy."""
         for plan in plans:
             self.add(plan)
-            self._node(plan.name).launch()
+            self.life(plan.name).launch()
         for plan in plans:
-            self._node(plan.name).wait_healthy()
+            self.life(plan.name).wait_healthy()
 
-    # life
-
-    def start(self, node: str, *, wait: bool = True) -> int:
-        """Start a node that isn't running and wait until it is healthy; return its process id."""
-        pid = self._node(node).launch()
-        if wait:
-            self._node(node).wait_healthy()
-        return pid
-
-    def stop(self, node: str) -> int | None:
-        """End a node gracefully; return its exit status, or None if it was not running."""
-        return self._node(node).stop()
-
-    def kill(self, node: str) -> int | None:
-        """Kill -9 a node with all its processes; return its status, or None if it was not running."""
-        return self._node(node).kill()
-
-    def pause(self, node: str) -> None:
-        """Stop a node's processes in their tracks (SIGSTOP)."""
-        self._node(node).pause()
-
-    def resume(self, node: str) -> None:
-        """Let a paused node go on."""
-        self._node(node).resume()
-
-    def restart(self, node: str) -> int:
-        """End a node gracefully and start it again; return the new process id."""
-        self.stop(node)
-        return self.start(node)
-
-    def wait_healthy(self, node: str) -> None:
-        """Wait until a started node answers, up to its plan's deadline."""
-        self._node(node).wait_healthy()
-
-    def healthy(self, node: str) -> bool:
-        """Tell whether a node answers now; one without a health_url does while it runs."""
-        url = self._node(node).plan.health_url
-        return self.state(node) == "running" if url is None else healthy(url)
-
-    def state(self, node: str) -> State:
-        """Return new, running, paused, stopped, or ended (by itself)."""
-        return self._node(node).state
-
-    def pid(self, node: str) -> int | None:
-        """Return a node's process id, or None while it doesn't run."""
-        return self._node(node).pid
-
-    def plan(self, node: str) -> NodePlan:
-        """Return the plan a node was staged with."""
-        return self._node(node).plan
+    def life(self, node: str) -> Node:
+        """Return a node that was taken in; raise NodeUnknown."""
+        if node not in self._nodes:
+            raise NodeUnknown(f"no node {node}: there is {', '.join(self._nodes) or 'none'}")
+        return self._nodes[node]
 
     def names(self) -> list[str]:
         """Return all nodes in the order they were staged."""
         return list(self._nodes)
-
-    def counters(self) -> dict[str, Counters]:
-        """Return the kernel's account of every node."""
-        return {name: node.counters() for name, node in self._nodes.items()}
-
-    def lives(self) -> dict[str, int]:
-        """Return how often every node was started, by whomever."""
-        return {name: node.lives for name, node in self._nodes.items()}
-
-    def unasked_endings(self) -> list[Ending]:
-        """Return the ends of nodes that nobody asked for: crashes and out-of-memory kills."""
-        endings: list[Ending] = []
-        for node in self._nodes.values():
-            _ = node.state
-            endings.extend(ending for ending in node.endings if not ending.asked)
-        return endings
 
     # end
 
@@ -418,24 +298,11 @@ class ProcessFleet:
             rundir.clean(self.work)
         self._belief.forget()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _stop_if_it_can(self, name: str) -> None:
         """End a node; one that resists is left to the warden."""
         if name in self._nodes:
             with contextlib.suppress(ChaosError):
                 self._nodes[name].stop()
-
-    def _node(self, name: str) -> Node:
-        if name not in self._nodes:
-            raise NodeUnknown(f"no node {name}: there is {', '.join(self._nodes) or 'none'}")
-        return self._nodes[name]
 
     def _env(self, extra: Mapping[str, str]) -> dict[str, str]:
         return {**os.environ, **extra, rundir.MARKER: str(self.work)}

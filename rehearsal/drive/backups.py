@@ -16,6 +16,7 @@ import psycopg2
 from chaos.errors import FaultFailed
 from chaos.faults.backups import Forgotten
 from chaos.fleet.process import ProcessFleet
+from chaos.waiting import wait_until
 from rehearsal.model import Restore
 from rehearsal.staging.shop import Shop
 
@@ -62,11 +63,8 @@ class ShopBackups:
 
     def forgotten(self) -> Forgotten:
         """Compare with the inventory, once the restored database has become a primary."""
-        until = time.monotonic() + PROMOTED_S
-        while not self._is_primary():
-            if time.monotonic() > until:
-                raise FaultFailed(f"the restored database is no primary after {PROMOTED_S:g} s")
-            time.sleep(0.2)
+        if not wait_until(self._is_primary, PROMOTED_S):
+            raise FaultFailed(f"the restored database is no primary after {PROMOTED_S:g} s")
         entries, edits, before = self._had
         now_entries, now_edits, timeline = self._holds()
         there = {row[0] for row in now_edits}

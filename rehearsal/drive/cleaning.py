@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import FaultFailed
+from chaos.waiting import wait_until
 from loadtest.history import History
 from rehearsal.drive.till_api import Refused, cashier_session
 from rehearsal.model import Cleaned
 from rehearsal.settle.closing import FLOAT_CASH, close_day
-from rehearsal.staging.shop import Shop, import_step, provision_step, till_status
+from rehearsal.staging.shop import Shop, import_step, loaded, provision_step
 from rehearsal.witness import Witness
 
 LOADED_S = 120.0
@@ -59,11 +60,8 @@ class Cleaning:
         if export.exists():
             told += fleet.run_step(import_step(fleet, self._witness.live(), till, export))
         fleet.start(till)
-        until = time.monotonic() + LOADED_S
-        while not (till_status(fleet, till) or {}).get("loaded"):
-            if time.monotonic() > until:
-                raise FaultFailed(f"{till} has no masters {LOADED_S:g} s after it was cleaned")
-            time.sleep(0.2)
+        if not wait_until(lambda: loaded(fleet, till), LOADED_S):
+            raise FaultFailed(f"{till} has no masters {LOADED_S:g} s after it was cleaned")
         tomorrow = (date.fromisoformat(today) + timedelta(days=1)).isoformat()
         open_day(self._shop, till, tomorrow, self._history)
         self.done.append(

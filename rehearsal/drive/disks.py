@@ -14,6 +14,7 @@ from typing import Any
 
 from chaos.errors import CannotRun, FaultFailed
 from chaos.faults.disks import Gone
+from chaos.waiting import wait_until
 from loadtest.history import History
 from rehearsal.checkers.payload import NotAnEntry, Receipt, decode
 from rehearsal.drive.cleaning import open_day
@@ -22,7 +23,7 @@ from rehearsal.evidence.databases import Database, WitnessUnreadable
 from rehearsal.model import Clone, Loss
 from rehearsal.staging.configs import write_toml
 from rehearsal.staging.copies import copy_database, remove_database, replace_database
-from rehearsal.staging.shop import Shop, provision_step, till_node, till_sections, till_status
+from rehearsal.staging.shop import Shop, loaded, provision_step, till_node, till_sections
 from rehearsal.staging.till_database import TILL_POSTGRES
 from rehearsal.witness import Witness
 
@@ -77,11 +78,8 @@ class ShopDisks:
 
     def reopen(self, till: str) -> None:
         """Wait until a till has its masters, and open its day."""
-        until = time.monotonic() + LOADED_S
-        while not (till_status(self._shop.fleet, till) or {}).get("loaded"):
-            if time.monotonic() > until:
-                raise FaultFailed(f"{till} has no masters {LOADED_S:g} s after it was set up anew")
-            time.sleep(0.2)
+        if not wait_until(lambda: loaded(self._shop.fleet, till), LOADED_S):
+            raise FaultFailed(f"{till} has no masters {LOADED_S:g} s after it was set up anew")
         history = History(self._parts, "d2")
         try:
             open_day(self._shop, till, self._date, history)

@@ -62,8 +62,8 @@ _CONVICTED = {
     ),
     "drain": (
         "The system did not come to rest after all faults were gone: something stopped trying. The list of "
-        "what was pending names the tills; their logs (logs/) show the last attempt. Restarting a till to "
-        "get it going again is the bug, not the cure."
+        "what was pending names the tills or servers; their logs (logs/) show the last attempt. Restarting "
+        "one to get it going again is the bug, not the cure."
     ),
     "experience": (
         "Cashiers would feel the sync. See which window is worst and which stage or fault it falls into; run "

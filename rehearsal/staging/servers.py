@@ -5,7 +5,6 @@ Keeps: with preproduction nothing but proxied links lies between the sides, so t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from chaos.fleet.base import Fleet
 from chaos.fleet.health import healthy
 from chaos.fleet.plan import NodePlan, Step
 from chaos.profiles import Caps
+from chaos.waiting import wait_until
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.certificates import Certificates
 from rehearsal.staging.configs import write_secret, write_secrets, write_toml
@@ -57,11 +57,8 @@ def stage_servers(fleet: Fleet, sides: Sequence[Side], certificates: Certificate
         fleet.follow_postgres(side.postgres, sides[0].postgres)
         write_server_config(fleet, sides, side, certificates)
     fleet.stage(*(plan for side in sides for plan in server_plans(fleet, sides, side, certificates)))
-    until = time.monotonic() + CONFIRM_DEADLINE_S
-    while not healthy(f"{fleet.url(sides[0].server)}/v1/health"):
-        if time.monotonic() > until:
-            raise NodeFailed(f"{sides[0].server} was not confirmed as live within {CONFIRM_DEADLINE_S:g} s")
-        time.sleep(0.1)
+    if not wait_until(lambda: healthy(f"{fleet.url(sides[0].server)}/v1/health"), CONFIRM_DEADLINE_S, every_s=0.1):
+        raise NodeFailed(f"{sides[0].server} was not confirmed as live within {CONFIRM_DEADLINE_S:g} s")
 
 
 def rebuild_standby(fleet: Fleet, *, primary: Side, standby: Side) -> None:

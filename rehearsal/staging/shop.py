@@ -118,6 +118,11 @@ def till_sections(shop: Shop, till: str) -> Sections:
     return {name: dict(section) for name, section in shop.till_configs[till].items()}
 
 
+def loaded(fleet: Fleet, till: str) -> bool:
+    """Tell whether a till has all masters and may sell."""
+    return bool((till_status(fleet, till) or {}).get("loaded"))
+
+
 def till_status(fleet: Fleet, till: str, *, timeout_s: float = 2.0) -> dict[str, Any] | None:
     """Return what a till says of itself, None when it does not answer."""
     try:
@@ -199,7 +204,7 @@ def import_step(fleet: Fleet, server: str, till: str, file: Path) -> Step:
 def _wait_loaded(fleet: Fleet, tills: tuple[str, ...], say: Say) -> None:
     waiting, until = list(tills), time.monotonic() + LOAD_DEADLINE_S
     while waiting:
-        ready = [till for till in waiting if (till_status(fleet, till) or {}).get("loaded")]
+        ready = [till for till in waiting if loaded(fleet, till)]
         waiting = [till for till in waiting if till not in ready]
         if ready:
             say(f"{len(tills) - len(waiting)} of {len(tills)} tills have their masters")

@@ -91,6 +91,17 @@ def test_no_page_scrolls_sideways(pages: dict[str, Path], open_page: Opener, nam
         assert page.evaluate("document.body.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("name", ["go", "no-go", "hostile"])
+def test_no_name_on_the_timeline_begins_outside_of_a_phone(
+    pages: dict[str, Path], open_page: Opener, name: str
+) -> None:
+    """A name that stands before its bar is cut with dots at its end, not at the page's edge."""
+    page = open_page(pages[name], width=390).page
+    lefts = page.evaluate("[...document.querySelectorAll('.lane .name')].map(e => e.getBoundingClientRect().left)")
+    assert lefts
+    assert min(lefts) >= 0
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_asks_the_network_or_complains(pages: dict[str, Path], open_page: Opener, name: str) -> None:
     """One file, nothing fetched, an empty console: also where product names hold scripts."""

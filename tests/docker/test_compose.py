@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -56,10 +57,17 @@ def mine(engine: docker.DockerClient) -> list[Any]:
     return list(engine.containers.list(all=True, filters={"label": "com.docker.compose.project=tillproof-test"}))
 
 
-def asked(url: str) -> dict[str, Any]:
+def authority(generation: str) -> ssl.SSLContext:
+    """Return a context that knows the shop's servers, as docs/docker.md tells to get it."""
+    return ssl.create_default_context(
+        cadata=compose(generation, "exec", "-T", "till01", "cat", "/run/till/ca.pem").stdout
+    )
+
+
+def asked(url: str, trust: ssl.SSLContext | None = None) -> dict[str, Any]:
     """Return an answer's JSON; empty while there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - a published port of the shop
+        with urllib.request.urlopen(url, timeout=5, context=trust) as answer:  # noqa: S310 - a published port of the shop
             return dict(json.load(answer))
     except (OSError, ValueError):
         return {}
@@ -81,10 +89,11 @@ def test_the_file_is_accepted_and_every_port_is_on_loopback(engine: docker.Docke
 
 
 def test_live_and_preproduction_know_their_roles(shop: str) -> None:
-    """One takes receipts, the other follows it."""
-    live, standby = "http://127.0.0.1:9000/v1/alive", "http://127.0.0.1:9001/v1/alive"
-    assert until(lambda: asked(live).get("status") == "live")
-    assert until(lambda: asked(standby).get("status") == "standby")
+    """One takes receipts, the other follows it; both by TLS, known by the shop's own authority."""
+    live, standby = "https://127.0.0.1:9000/v1/alive", "https://127.0.0.1:9001/v1/alive"
+    trust = authority(shop)
+    assert until(lambda: asked(live, trust).get("status") == "live")
+    assert until(lambda: asked(standby, trust).get("status") == "standby")
 
 
 def test_cashiers_sell_and_the_server_has_it(shop: str, tmp_path: Path) -> None:

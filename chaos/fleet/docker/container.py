@@ -169,6 +169,9 @@ class ContainerNode:
             self.account.end(oom_kills_least=1 if oom else 0)
             self._noticed.notify_all()
 
+    def notice(self) -> None:
+        """Nothing to do: the engine tells of every end by itself."""
+
     def sample(self) -> None:
         """Read the kernel's counters of the present life."""
         pid = self.pid

@@ -16,6 +16,7 @@ from chaos.caps.detect import MOUNT, own_paths
 from chaos.caps.v1 import GroupsV1
 from chaos.caps.v2 import read_v2
 
+ROOT = "/"
 SUMMED = ("cpu_used_s", "periods", "throttled_periods", "throttled_s", "oom_kills")
 
 
@@ -60,16 +61,24 @@ def added(one: float | None, other: float | None) -> Any:
 
 
 def kernel_counters(pid: int, mount: Path = MOUNT, proc: Path = Path("/proc")) -> Counters | None:
-    """Return what the kernel counted for the container of a process; None where its groups can't be seen."""
+    """Return what the kernel counted for the container of a process; None where its groups can't be seen.
+
+    A process that is ending has left them for the root group already, whose account is that of the whole machine.
+    """
     paths = own_paths(proc / str(pid) / "cgroup")
     if "" in paths and (mount / "cgroup.controllers").exists():
         group = mount / paths[""].lstrip("/")
-        return read_v2(group) if (group / "cpu.stat").exists() else None
-    folders = {name: mount / name / paths.get(name, "?").lstrip("/") for name in ("cpu", "memory", "cpuacct")}
-    if not all((folders[name]).is_dir() for name in ("cpu", "memory")):
+        return read_v2(group) if paths[""] != ROOT and (group / "cpu.stat").exists() else None
+    cpu, memory, cpuacct = (_own(mount / name, paths.get(name, ROOT)) for name in ("cpu", "memory", "cpuacct"))
+    if cpu is None or memory is None:
         return None
-    cpuacct = folders["cpuacct"] if folders["cpuacct"].is_dir() else None
-    return GroupsV1(cpu=folders["cpu"], memory=folders["memory"], cpuacct=cpuacct).read(pid)
+    return GroupsV1(cpu=cpu, memory=memory, cpuacct=cpuacct).read(pid)
+
+
+def _own(hierarchy: Path, path: str) -> Path | None:
+    """Return a group's folder, unless it is the root group or can't be seen."""
+    folder = hierarchy / path.lstrip("/")
+    return folder if path != ROOT and folder.is_dir() else None
 
 
 def engine_counters(stats: dict[str, Any], host: dict[str, Any]) -> Counters:

@@ -13,26 +13,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
-import psycopg2
 import requests
 from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
 from docker.types import Mount
-from psycopg2 import sql
 
-from chaos.caps.base import Counters
 from chaos.caps.none import NoCaps
 from chaos.errors import CannotRun, ChaosError, NodeUnknown, StepFailed
 from chaos.fleet.base import POSTGRES, PROXY
+from chaos.fleet.common import CommonFleet, Life
 from chaos.fleet.docker import database, labels
 from chaos.fleet.docker.container import ContainerNode, told
 from chaos.fleet.docker.engine import connect, images
@@ -40,9 +35,7 @@ from chaos.fleet.docker.hulls import Hull, user
 from chaos.fleet.docker.networks import Networks
 from chaos.fleet.docker.readiness import check_source
 from chaos.fleet.docker.watching import Watch
-from chaos.fleet.health import plain_dsn
 from chaos.fleet.links import Link
-from chaos.fleet.node import Ending, State
 from chaos.fleet.plan import NO_CAPS, NodePlan, Step
 from chaos.fleet.process import ProcessFleet
 from chaos.profiles import Caps
@@ -62,7 +55,7 @@ class ContainerCaps:
     reason: str = ""
 
 
-class DockerFleet:
+class DockerFleet(CommonFleet):
     """All containers of one run; see the module's text. Raises CannotRun with what is missing."""
 
     kind = "docker"
@@ -71,6 +64,7 @@ class DockerFleet:
     python_env: Mapping[str, str] = {}
 
     def __init__(self, *, run_dir: Path, seed: int = 0, engine: Choice = "auto") -> None:
+        super().__init__()
         self.seed = seed
         self.engine = BUILTIN if engine == "builtin" else TOXIPROXY
         self._docker = connect()
@@ -89,10 +83,6 @@ class DockerFleet:
         self._nodes: dict[str, ContainerNode] = {}
         self._order: list[str] = []
         self._servers: dict[str, database.Server] = {}
-        self._databases: set[tuple[str, str]] = set()
-        self._links: dict[tuple[str, str], Link] = {}
-        self._client: ProxyClient | None = None
-        self._lock = threading.RLock()
         try:
             self._networks = Networks(self._docker, self.run)
             self._watch = Watch(self._docker, self.run, self._nodes)
@@ -141,42 +131,8 @@ class DockerFleet:
         self, name: str = POSTGRES, *, caps: Caps = NO_CAPS, settings: Mapping[str, str] | None = None
     ) -> None:
         """Make and start a PostgreSQL server with durable settings; several may run under different names."""
-        made = database.server(name, self.dir(name), port=self.port(name))
-        self._stage_postgres(made, caps=caps, settings=settings)
-
-    def follow_postgres(self, name: str, primary: str, *, caps: Caps = NO_CAPS) -> None:
-        """Make and start a streaming standby of a running PostgreSQL node, over the link `name` -> `primary`.
-
-        A node that is there already is stopped and its cluster made anew, as after a failover.
-        """
-        again, slot = name in self._nodes, name.replace("-", "_")
-        if again:
-            self.stop(name)
-        link = self.link(name, primary)
-        self._execute(primary, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
-                               " WHERE slot_name = {}", sql.Literal(slot))  # fmt: skip
-        parts = urlsplit(link.url)
-        made = database.server(name, self.dir(name), port=self.port(name), password=self._server(primary).password)
-        self._step_in(
-            Step(name=f"copy-{name}", argv=database.copy_argv(parts.hostname or "", parts.port or 0, slot)),
-            image=self._images.postgres, mounts=self._database_mounts(made), account="postgres",
-            environment=made.environment,
-        )  # fmt: skip
-        with self._lock:
-            self._databases |= {(name, one) for node, one in self._databases if node == primary}
-        if again:
-            self.start(name)
-        else:
-            self._stage_postgres(made, caps=caps, settings=None)
-
-    def dsn(self, database: str, *, node: str = POSTGRES) -> str:
-        """Return the SQLAlchemy URL of a database for the lab; the database is made on first use."""
-        server = self._server(node)
-        with self._lock:
-            if (node, database) not in self._databases:
-                self._execute(node, "CREATE DATABASE {}", sql.Identifier(database))
-                self._databases.add((node, database))
-        return server.dsn("127.0.0.1", database)
+        self._servers[name] = database.server(name, self.dir(name), port=self.port(name))
+        self._stage_postgres(name, caps=caps, settings=settings)
 
     def peer_dsn(self, database: str, *, node: str = POSTGRES) -> str:
         """Return the same for a node of the fleet."""
@@ -194,31 +150,8 @@ class DockerFleet:
         self.start(PROXY)
         self._client = ProxyClient("127.0.0.1", port)
 
-    @property
-    def proxy(self) -> ProxyClient:
-        """Return the hold on the proxy server."""
-        if self._client is None:
-            raise NodeUnknown("the proxy was not started")
-        return self._client
-
-    def link(self, till: str, server: str) -> Link:
-        """Return the link between a till and a server; its proxy is made on first use, open and without toxics."""
-        with self._lock:
-            if (till, server) not in self._links:
-                name = f"{till}:{server}"
-                port = self.port(f"link {name}")
-                self.proxy.create(name, listen=f"0.0.0.0:{port}", upstream=self.peer(server))
-                scheme = self.url(server).partition(":")[0]
-                inside = self._networks.address_of(self._node(PROXY).container)
-                self._links[till, server] = Link(
-                    till=till, server=server, url=f"{scheme}://{PROXY}:{port}", name=name, client=self.proxy,
-                    lab_host=inside,
-                )  # fmt: skip
-            return self._links[till, server]
-
-    def links(self, till: str | None = None) -> list[Link]:
-        """Return all links made so far, or those of one till."""
-        return [link for link in self._links.values() if till in (None, link.till)]
+    def _entrances(self) -> tuple[str, str | None]:
+        return PROXY, self._networks.address_of(self._node(PROXY).container)
 
     def run_step(self, step: Step) -> str:
         """Run a one-shot command in a container of its own and return its output; raise StepFailed."""
@@ -243,36 +176,15 @@ class DockerFleet:
 
     # life
 
+    def life(self, node: str) -> Life:
+        """Return a node that was taken in; raise NodeUnknown."""
+        return self._lab.life(node) if self._beside(node) else self._node(node)
+
     def start(self, node: str, *, wait: bool = True) -> int:
         """Start a node that isn't running and wait until it is healthy; return its process id on this machine."""
-        if self._beside(node):
-            return self._lab.start(node, wait=wait)
-        self._own_folders(self._node(node).plan)
-        pid = self._node(node).launch()
-        if wait:
-            self._node(node).wait_healthy()
-        return pid
-
-    def stop(self, node: str) -> int | None:
-        """End a node gracefully; return its exit status, or None if it was not running."""
-        return self._lab.stop(node) if self._beside(node) else self._node(node).stop()
-
-    def kill(self, node: str) -> int | None:
-        """Kill -9 everything in a container; return its status, or None if it was not running."""
-        return self._lab.kill(node) if self._beside(node) else self._node(node).kill()
-
-    def pause(self, node: str) -> None:
-        """Freeze a container."""
-        self._node(node).pause()
-
-    def resume(self, node: str) -> None:
-        """Let a frozen container go on."""
-        self._node(node).resume()
-
-    def restart(self, node: str) -> int:
-        """End a node gracefully and start it again; return the new process id."""
-        self.stop(node)
-        return self.start(node)
+        if not self._beside(node):
+            self._own_folders(self._node(node).plan)
+        return super().start(node, wait=wait)
 
     def unplug(self, node: str) -> None:
         """Take a node off the shop's network; a till still serves its cashiers."""
@@ -294,50 +206,10 @@ class DockerFleet:
         """Give back the memory that `squeeze` used up, if the node was not killed."""
         self._node(node).relieve()
 
-    def wait_healthy(self, node: str) -> None:
-        """Wait until a started node answers, up to its plan's deadline."""
-        if self._beside(node):
-            self._lab.wait_healthy(node)
-        else:
-            self._node(node).wait_healthy()
-
-    def healthy(self, node: str) -> bool:
-        """Tell whether a node answers now; one without a health_url does while it runs."""
-        if self._beside(node):
-            return self._lab.healthy(node)
-        return self._node(node).answers()
-
-    def state(self, node: str) -> State:
-        """Return new, running, paused, stopped, or ended (by itself)."""
-        return self._lab.state(node) if self._beside(node) else self._node(node).state
-
-    def pid(self, node: str) -> int | None:
-        """Return the id of a node's first process on this machine, or None while it doesn't run."""
-        return self._lab.pid(node) if self._beside(node) else self._node(node).pid
-
-    def plan(self, node: str) -> NodePlan:
-        """Return the plan a node was staged with."""
-        return self._lab.plan(node) if self._beside(node) else self._node(node).plan
-
     def names(self) -> list[str]:
         """Return all nodes in the order they were staged."""
         known = {*self._nodes, *self._lab.names()}
         return [name for name in self._order if name in known]
-
-    def counters(self) -> dict[str, Counters]:
-        """Return the kernel's account of every node."""
-        beside = self._lab.counters()
-        return {name: beside[name] if name in beside else self._nodes[name].counters() for name in self.names()}
-
-    def lives(self) -> dict[str, int]:
-        """Return how often every node was started, by whomever."""
-        beside = self._lab.lives()
-        return {name: beside[name] if name in beside else self._nodes[name].lives for name in self.names()}
-
-    def unasked_endings(self) -> list[Ending]:
-        """Return the ends of nodes that nobody asked for: crashes and out-of-memory kills."""
-        found = [ending for node in self._nodes.values() for ending in node.endings if not ending.asked]
-        return self._lab.unasked_endings() + found
 
     # end
 
@@ -354,14 +226,6 @@ class DockerFleet:
         finally:
             self._lab.close()
             self._docker.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # containers
 
@@ -450,11 +314,21 @@ class DockerFleet:
 
     # databases
 
-    def _stage_postgres(self, made: database.Server, *, caps: Caps, settings: Mapping[str, str] | None) -> None:
+    def _copy_postgres(self, name: str, primary: str, link: Link, slot: str) -> None:
+        made = database.server(name, self.dir(name), port=self.port(name), password=self._server(primary).password)
+        self._servers[name] = made
+        parts = urlsplit(link.url)
+        self._step_in(
+            Step(name=f"copy-{name}", argv=database.copy_argv(parts.hostname or "", parts.port or 0, slot)),
+            image=self._images.postgres, mounts=self._database_mounts(made), account="postgres",
+            environment=made.environment,
+        )  # fmt: skip
+
+    def _stage_postgres(self, name: str, *, caps: Caps, settings: Mapping[str, str] | None = None) -> None:
+        made = self._server(name)
         plan = database.node(made, caps=caps, settings=settings, health_url=made.dsn("127.0.0.1"))
-        self._servers[made.name] = made
         self._add(plan, image=self._images.postgres, mounts=self._database_mounts(made), own_account=True)
-        self.start(made.name)
+        self.start(name)
 
     def _database_mounts(self, made: database.Server) -> list[Mount]:
         volume = f"{self.run}-{made.name}-data"
@@ -470,12 +344,8 @@ class DockerFleet:
             raise NodeUnknown(f"no PostgreSQL named {node} was started")
         return self._servers[node]
 
-    def _execute(self, node: str, statement: str, value: sql.Composable) -> None:
-        dsn = plain_dsn(self._server(node).dsn("127.0.0.1"))
-        with contextlib.closing(psycopg2.connect(dsn)) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(sql.SQL(statement).format(value))
+    def _lab_dsn(self, node: str, database: str) -> str:
+        return self._server(node).dsn("127.0.0.1", database)
 
     # odds
 

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from chaos.fleet.simulated.asking import EditAnswered, EditAsked
+from chaos.fleet.simulated.hosts import ServerHost
 from chaos.fleet.simulated.network import Killed, Lost, Respond
-from chaos.fleet.simulated.server_store import MasterChange, SqlError
+from chaos.fleet.simulated.server_store import SqlError
 from syncref.core.ingest import Refusal
 from syncref.domain.masters import Row
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.server import ServerNode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EditAsked:
-    """A clerk's document; `hold_ms`: its transaction stays open so long between its begin and its commit."""
-
-    op_id: bytes
-    request: bytes
-    changes: tuple[MasterChange, ...]
-    hold_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EditAnswered:
-    """A document's answer; `at_risk`: the standby does not have it yet."""
-
-    at_risk: bool
-    rows: tuple[tuple[str, Row, int], ...]
-    reused: bool = False
-    at_ms: int = 0
 
 
 class Pending(NamedTuple):
@@ -47,7 +25,7 @@ class Pending(NamedTuple):
 class BackOffice:
     """Where clerks send their documents."""
 
-    def __init__(self, server: ServerNode) -> None:
+    def __init__(self, server: ServerHost) -> None:
         self.server = server
 
     def edit(self, asked: EditAsked, respond: Respond, lost: Lost) -> None:
@@ -98,7 +76,7 @@ class BackOffice:
             self.server.store.begun.discard(xid)
             respond(Refusal(code="storage_failed", message="disk full"))
             return
-        self.server.desk.wake_waiters()
+        self.server.changed()
         self._answer_edit(asked, self.server.store.operations[asked.op_id][1], respond, lost)
 
     def _answer_edit(
@@ -119,21 +97,12 @@ class BackOffice:
         """Answer ok once every standby has the document; at risk when it takes too long."""
         if not self.server.alive or pending.boot != self.server.boot:
             pending.lost()
-        elif self.on_standbys(pending.asked.op_id):
+        elif self.server.on_standbys(pending.asked.op_id):
             pending.respond(EditAnswered(at_risk=False, rows=pending.rows, at_ms=self.server.world.loop.now))
         elif tries == 0:
             pending.respond(EditAnswered(at_risk=True, rows=pending.rows))
         else:
             self.server.world.loop.after(50, lambda: self._confirm(pending, tries=tries - 1))
-
-    def on_standbys(self, op_id: bytes) -> bool:
-        """Return whether all promotable standbys have a document: none attached is none that has it."""
-        standbys = self.server.standbys()
-        for standby in standbys:
-            standby.catch_up()
-            if op_id not in standby.store.operations:
-                return False
-        return bool(standbys)
 
     def fold_stock(self) -> None:
         """Take new posted receipts into the stock rows."""
@@ -148,7 +117,7 @@ class BackOffice:
             self.server.store.begun.clear()
         else:
             if changes:
-                self.server.desk.wake_waiters()
+                self.server.changed()
 
     def resolve_asides(self) -> None:
         """A clerk writes off what was set aside, and op ids that came twice."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
 
+from chaos.fleet.simulated.asking import Operation, Told
+from chaos.fleet.simulated.chain import Chain
 from chaos.fleet.simulated.history import Asked
 from chaos.fleet.simulated.plan import Action
-from chaos.fleet.simulated.till import Operation, Told
 from syncref.core.selling import Basket, LineAsked, LineReturned, PaymentAsked, Return
 from syncref.core.step import replace
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.world import World
 
 AGAIN = frozenset({"not_loaded", "disk_full", "storage_failed"})
 FIRST_DAY = 1
@@ -26,7 +23,7 @@ def op_id(seed: int, number: int) -> bytes:
 class Cashiers:
     """One queue of customers for each till."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Chain) -> None:
         self.world = world
         self.days: dict[int, int] = {}
         self.extra = 1_000_000

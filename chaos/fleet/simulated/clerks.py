@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from chaos.fleet.simulated.backoffice import EditAnswered, EditAsked
+from chaos.fleet.simulated.asking import EditAnswered, EditAsked
+from chaos.fleet.simulated.chain import Chain
 from chaos.fleet.simulated.history import Document
 from chaos.fleet.simulated.network import Link
 from chaos.fleet.simulated.plan import Action
 from chaos.fleet.simulated.server_store import MasterChange
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.world import World
 
 STD = "STD"
 OPENING_STOCK = 100_000
@@ -23,7 +19,7 @@ class Clerks:
     boot = 0
     alive = True
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Chain) -> None:
         self.world = world
         self.links: list[Link] = []
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from chaos.fleet.simulated.hosts import ServerHost
 from chaos.fleet.simulated.network import Lost, Respond
 from syncref.core import failover
 from syncref.core.ingest import Refusal
 from syncref.domain.identity import Key, Term
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.server import ServerNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ class ChunkAsked:
 class FeedDesk:
     """Where tills get their masters."""
 
-    def __init__(self, server: ServerNode) -> None:
+    def __init__(self, server: ServerHost) -> None:
         self.server = server
         self.waiters: list[tuple[FeedAsked, Respond, Lost, list[bool]]] = []
 

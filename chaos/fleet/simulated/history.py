@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chaos.fleet.simulated.backoffice import EditAnswered, EditAsked
-from chaos.fleet.simulated.till import Operation, Told
+from chaos.fleet.simulated.asking import EditAnswered, EditAsked, Operation, Told
 
 
 @dataclass(slots=True)

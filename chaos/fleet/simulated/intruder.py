@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from chaos.fleet.simulated.hosts import TillHost
 from syncref.core.ingest import Refusal
 from syncref.wire.sync import Batch, Hello, HelloAnswer, TermWire
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.till import TillNode
 
 
 class Intruder:
     """Shakes hands as the till, then sends the later half of what is missing before the earlier one."""
 
-    def __init__(self, till: TillNode, server: int) -> None:
+    def __init__(self, till: TillHost, server: int) -> None:
         self.till = till
         self.link = till.links[server]
         self.sent = False

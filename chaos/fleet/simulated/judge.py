@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.clerks import OPENING_STOCK
 from chaos.fleet.simulated.reception import decoded
+from chaos.fleet.simulated.server_store import ServerStore
 from chaos.fleet.simulated.settling import day_facts, sums
+from chaos.fleet.simulated.till import TillNode
+from chaos.fleet.simulated.watch import Finding
+from chaos.fleet.simulated.world import World
 from syncref.core.settlement import State, add, settle
 from syncref.domain.identity import Key
 from syncref.wire.entry import Receipt
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.server_store import ServerStore
-    from chaos.fleet.simulated.till import TillNode
-    from chaos.fleet.simulated.watch import Finding
-    from chaos.fleet.simulated.world import World
 
 
 def judge(world: World) -> list[Finding]:

@@ -37,6 +37,7 @@ class Client(Protocol):
 
 
 SPEED_MS = 2
+REQUEST_TIMEOUT_MS = 2000
 
 
 @dataclass(slots=True)

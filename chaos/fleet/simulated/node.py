@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from chaos.fleet.simulated.network import Killed
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.world import World
+from chaos.fleet.simulated.scene import Scene
 
 
 class Node:
@@ -15,7 +11,7 @@ class Node:
 
     kind = "node"
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: Scene, name: str) -> None:
         self.world = world
         self.name = name
         self.alive = False

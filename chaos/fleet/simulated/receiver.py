@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.feed_desk import ChunkAsked, FeedAsked
+from chaos.fleet.simulated.hosts import TillHost
+from chaos.fleet.simulated.network import REQUEST_TIMEOUT_MS
 from chaos.fleet.simulated.staging import held_against
 from syncref.core import downlink
 from syncref.core import downlink_messages as down
@@ -13,16 +14,11 @@ from syncref.core.ingest import Refusal
 from syncref.core.step import replace
 from syncref.wire.sync import FeedPage, LoadChunk
 
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.till import TillNode
-
-REQUEST_TIMEOUT_MS = 2000
-
 
 class Receiver:
     """One sync of the masters. Two may overlap on one till: the schedule's and one asked for by hand."""
 
-    def __init__(self, till: TillNode, *, resume: bool) -> None:
+    def __init__(self, till: TillHost, *, resume: bool) -> None:
         self.till = till
         self.boot = till.boot
         state = till.store.downlink_state()

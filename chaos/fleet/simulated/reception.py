@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
+from chaos.fleet.simulated.hosts import ServerHost
 from chaos.fleet.simulated.network import Lost, Respond
 from chaos.fleet.simulated.server_store import Posted, SqlError
 from syncref.core import failover, ingest
@@ -16,14 +15,11 @@ from syncref.domain.identity import Key
 from syncref.wire.entry import Entry, decode_entry
 from syncref.wire.sync import Ack, Batch, Hello
 
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.server import ServerNode
-
 
 class Reception:
     """Where tills send their journals."""
 
-    def __init__(self, server: ServerNode) -> None:
+    def __init__(self, server: ServerHost) -> None:
         self.server = server
 
     def hello(self, hello: Hello, respond: Respond, lost: Lost) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from chaos.fleet.simulated.judge import judge
 from chaos.fleet.simulated.plan import Plan, plan
+from chaos.fleet.simulated.playing import play_out
 from chaos.fleet.simulated.watch import Finding
 from chaos.fleet.simulated.world import World
 
@@ -48,7 +49,7 @@ def play(schedule: Plan, *, transcribe: bool = False) -> Outcome:
 def _play(schedule: Plan, transcript: list[str] | None) -> Outcome:
     world = World(schedule, transcript=transcript)
     try:
-        world.run()
+        play_out(world)
         findings = judge(world)
     except (AssertionError, KeyError, IndexError, AttributeError, ValueError, TypeError) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]

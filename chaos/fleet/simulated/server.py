@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chaos.fleet.simulated.backoffice import BackOffice
 from chaos.fleet.simulated.feed_desk import FeedDesk
-from chaos.fleet.simulated.network import Killed, Lost, Respond
+from chaos.fleet.simulated.network import Killed, Link, Lost, Respond
 from chaos.fleet.simulated.node import Node
 from chaos.fleet.simulated.reception import Reception
+from chaos.fleet.simulated.scene import Scene
 from chaos.fleet.simulated.server_store import ServerStore, SqlError
 from syncref.core import failover
 from syncref.core.failover import FailoverState, Role
@@ -17,18 +18,16 @@ from syncref.core.ingest import ServerView
 from syncref.domain.identity import Key, Term
 from syncref.domain.masters import Row
 
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.world import World
-
 
 class ServerNode(Node):
     """One of the servers. `standby_of` names the node whose log its database replays."""
 
     kind = "server"
 
-    def __init__(self, world: World, name: str, store: ServerStore) -> None:
+    def __init__(self, world: Scene, name: str, store: ServerStore) -> None:
         super().__init__(world, name)
         self.store = store
+        self.peers: list[tuple[ServerNode, Link]] = []
         self.standby_of: ServerNode | None = None
         self.commit_times: list[int] = [0] * len(store.records)
         self.died_ms: int | None = None
@@ -139,7 +138,7 @@ class ServerNode(Node):
 
     def standbys(self) -> list[ServerNode]:
         """Return the promotable standbys of this server."""
-        return [node for node in self.world.servers if node.standby_of is self]
+        return [node for node, _ in self.peers if node.standby_of is self]
 
     def safe(self, key: Key) -> int:
         """Return how far a journal is on every promotable standby; without one it stays where it was."""
@@ -150,6 +149,19 @@ class ServerNode(Node):
         if heads:
             self.safe_told[key] = max(self.safe_told.get(key, 0), min(heads))
         return min(self.safe_told.get(key, 0), *heads) if heads else self.safe_told.get(key, 0)
+
+    def on_standbys(self, op_id: bytes) -> bool:
+        """Return whether all promotable standbys have a document: none attached is none that has it."""
+        standbys = self.standbys()
+        for standby in standbys:
+            standby.catch_up()
+            if op_id not in standby.store.operations:
+                return False
+        return bool(standbys)
+
+    def changed(self) -> None:
+        """Answer tills that wait for a change."""
+        self.desk.wake_waiters()
 
     # --- failover
 
@@ -210,9 +222,8 @@ class ServerNode(Node):
     def _ask_peers(self, boot: int) -> None:
         if not self.alive or self.boot != boot or self.failover.role is not Role.STARTING:
             return
-        for peer in self.world.servers:
-            if peer is not self:
-                self.world.peer_ask(self, peer, "peer", self.store.term.n, self._peer_answered)
+        for _, link in self.peers:
+            _ask(link, "peer", self.store.term.n, self._peer_answered)
         self.world.loop.after(1000, self._ask_peers, boot)
 
     def _fence_answered(self, answer: Any) -> None:
@@ -228,9 +239,9 @@ class ServerNode(Node):
     def _fence_peers(self, boot: int) -> None:
         if not self.alive or self.boot != boot or self.failover.role is not Role.LIVE:
             return
-        for peer in self.world.servers:
-            if peer is not self and peer.standby_of is not self and peer.fence < self.store.term.n:
-                self.world.peer_ask(self, peer, "fence", self.store.term, self._fence_answered)
+        for peer, link in self.peers:
+            if peer.standby_of is not self and peer.fence < self.store.term.n:
+                _ask(link, "fence", self.store.term, self._fence_answered)
                 self.world.loop.after(2000, self._fence_peers, boot)
 
     def guarded(self, event: failover.FailoverEvent) -> None:
@@ -256,3 +267,11 @@ class ServerNode(Node):
         """Return what a transaction sees of term and role."""
         store = self.store
         return ServerView(term=store.term, live=self.open, timeline_ok=store.term_timeline == store.timeline)
+
+
+def _ask(link: Link, request: str, argument: object, done: Respond) -> None:
+    link.ask(request, argument, timeout_ms=1000, done=done, failed=_nothing)
+
+
+def _nothing() -> None:
+    """Do nothing about a peer that does not answer."""

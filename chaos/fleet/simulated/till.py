@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from msgspec import Struct
-
+from chaos.fleet.simulated.asking import Operation, Told
 from chaos.fleet.simulated.disk import Disk
 from chaos.fleet.simulated.network import Killed, Link
 from chaos.fleet.simulated.node import Node
 from chaos.fleet.simulated.receiver import Receiver
+from chaos.fleet.simulated.scene import Scene
 from chaos.fleet.simulated.till_store import TillStore
 from chaos.fleet.simulated.uploader import Uploader
 from syncref.core import journal
 from syncref.core import journal_messages as said
-from syncref.core.selling import Basket, Return
 from syncref.core.step import replace
+from syncref.core.uplink_messages import UplinkState
 from syncref.domain.identity import Key, Mark, Term
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.world import World
-
-
-class Operation(Struct, frozen=True, kw_only=True):
-    """What a cashier asks: a basket to sell, lines to return, a receipt to void, a day to open or close."""
-
-    op_id: bytes
-    kind: said.OperationKind
-    request: Basket | Return | str
-
-
-class Told(Struct, frozen=True, kw_only=True):
-    """What the cashier hears. An unknown outcome is not told: no answer comes."""
-
-    ok: bool
-    code: str = ""
-    receipt_no: str = ""
-    gross: int = 0
-    tax: int = 0
 
 
 class TillNode(Node):
@@ -46,7 +25,7 @@ class TillNode(Node):
 
     kind = "till"
 
-    def __init__(self, world: World, name: str, disk: Disk, key: Key) -> None:
+    def __init__(self, world: Scene, name: str, disk: Disk, key: Key) -> None:
         super().__init__(world, name)
         self.disk = disk
         self.key = key  # as provisioned; the store may have been rebased since
@@ -141,6 +120,12 @@ class TillNode(Node):
         self.note(f"recalls what a frozen journal has after {common.seq}, head is {state.head.seq}")
         self.ledger = replace(self.ledger, pending=None)
         self.book(said.Rebased(key=state.key, head=state.head, counter=state.counter))
+
+    def owe(self, state: UplinkState) -> None:
+        """Upload a journal that is continued by another one as well, from now on."""
+        elder = Uploader(self, state)
+        self.uploaders.append(elder)
+        elder.wake(now=True)
 
     def die(self) -> None:
         """Stop at once; with the power, what was not synced may go."""

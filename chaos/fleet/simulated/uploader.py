@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
+from chaos.fleet.simulated.hosts import TillHost
+from chaos.fleet.simulated.network import REQUEST_TIMEOUT_MS
 from syncref.core import uplink
 from syncref.core import uplink_messages as up
 from syncref.core.ingest import Refusal
@@ -12,16 +13,11 @@ from syncref.core.uplink_messages import UplinkState
 from syncref.domain.identity import Mark, Term
 from syncref.wire.sync import Ack, Batch, Hello, HelloAnswer, TermWire
 
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.till import TillNode
-
-REQUEST_TIMEOUT_MS = 2000
-
 
 class Uploader:
     """The uplink of one journal: the current one, or one that another continues, as long as it is kept."""
 
-    def __init__(self, till: TillNode, state: UplinkState) -> None:
+    def __init__(self, till: TillHost, state: UplinkState) -> None:
         self.till = till
         self.state = state
         self.boot = till.boot
@@ -210,6 +206,4 @@ class Uploader:
         store = till.store
         self.events.append(up.Rebased(key=store.journal.key, head=store.journal.head, genesis=store.anchor))
         if old is not None:
-            elder = Uploader(till, old)
-            till.uploaders.append(elder)
-            elder.wake(now=True)
+            till.owe(old)

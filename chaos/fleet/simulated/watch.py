@@ -2,25 +2,70 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
+from chaos.fleet.simulated.bites import Bites
+from chaos.fleet.simulated.history import History
+from chaos.fleet.simulated.loop import Loop
+from chaos.fleet.simulated.server_store import ServerStore
+from chaos.fleet.simulated.till_store import TillStore
+from syncref.core.downlink_messages import Apply
 from syncref.core.journal_messages import Commit
 from syncref.core.selling import Basket, Return
+from syncref.core.uplink_messages import SendBatch
 from syncref.domain.identity import Key, Mark
 from syncref.domain.masters import Row
 from syncref.wire.entry import Receipt
 from syncref.wire.sync import FeedRow
 
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.server import ServerNode
-    from chaos.fleet.simulated.till import TillNode
-    from chaos.fleet.simulated.world import World
-    from syncref.core.downlink_messages import Apply
-    from syncref.core.uplink_messages import SendBatch
-
-
 CALM_MS = 10_000
 CALM_SENDS = 60
+
+
+class TillSeen(Protocol):
+    """What is judged of a till."""
+
+    name: str
+    index: int
+    boot: int
+    alive: bool
+    key: Key
+    store: TillStore
+    offset_ms: int
+    rate: float
+
+
+class ServerSeen(Protocol):
+    """What is judged of a server."""
+
+    name: str
+    open: bool
+    store: ServerStore
+
+    @property
+    def standby_of(self) -> ServerSeen | None:
+        """The server whose log it replays."""
+
+    def catch_up(self) -> None:
+        """Replay what has arrived by now."""
+
+
+class ChainSeen(Protocol):
+    """What a verdict rests on beside the nodes."""
+
+    loop: Loop
+    bites: Bites
+    history: History
+    losers: set[int]
+    twins: set[int]
+
+    @property
+    def servers(self) -> Sequence[ServerSeen]:
+        """All servers."""
+
+    def live(self) -> ServerSeen | None:
+        """Return the server that takes writes."""
 
 
 class Finding(NamedTuple):
@@ -40,7 +85,7 @@ def half_away(numerator: int, denominator: int) -> int:
 class Watch:
     """Collects findings. Nothing here changes what happens."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ChainSeen) -> None:
         self.world = world
         self.findings: list[Finding] = []
         self.alarms: dict[str, int] = {}
@@ -57,13 +102,13 @@ class Watch:
         """Convict."""
         self.findings.append(Finding(checker, f"{self.world.loop.now} ms: {text}"))
 
-    def alarm(self, till: TillNode, code: str) -> None:
+    def alarm(self, till: TillSeen, code: str) -> None:
         """Count an alarm."""
         self.alarms[code] = self.alarms.get(code, 0) + 1
 
     # --- upward
 
-    def acked(self, server: ServerNode, key: Key, mark: Mark) -> None:
+    def acked(self, server: ServerSeen, key: Key, mark: Mark) -> None:
         """No ack before it is durable; one accepted writer a term."""
         if server.store.hash_at(key, mark.seq) != mark.hash:
             self.find("receipts", f"{server.name} acks {key.till} {mark.seq}, which it does not have")
@@ -74,7 +119,7 @@ class Watch:
         if self.accepted.setdefault(term.n, writer) != writer:
             self.find("failover", f"two writers in term {term.n}: {server.name} and {self.accepted[term.n][1]}")
 
-    def sending(self, till: TillNode, key: Key, batch: SendBatch) -> None:
+    def sending(self, till: TillSeen, key: Key, batch: SendBatch) -> None:
         """No send before what it rests on is durable; terms never go down."""
         if till.store.term != batch.term:
             self.find("failover", f"{till.name} sends in term {batch.term.n} before it is durable")
@@ -87,7 +132,7 @@ class Watch:
         if till.store.hash_at(key, last) is None:
             self.find("receipts", f"{place} sends {last} before it is durable")
 
-    def _calm(self, till: TillNode, key: Key, first: int) -> None:
+    def _calm(self, till: TillSeen, key: Key, first: int) -> None:
         """What is refused is sent again after a while, not at once and for ever."""
         now = self.world.loop.now
         since, count = self.sends.get((till.index, key, first), (now, 0))
@@ -97,7 +142,7 @@ class Watch:
         if count == CALM_SENDS:
             self.find("drain", f"{till.name} sends {first} {count} times within {now - since} ms")
 
-    def pruning(self, till: TillNode, upto: int) -> None:
+    def pruning(self, till: TillSeen, upto: int) -> None:
         """What is pruned is on every server that may be promoted in this term, and on the live one."""
         key = till.store.journal.key
         reign = 0 if till.store.term is None else till.store.term.n
@@ -110,7 +155,7 @@ class Watch:
 
     # --- money
 
-    def sold(self, till: TillNode, commit: Commit) -> None:
+    def sold(self, till: TillSeen, commit: Commit) -> None:
         """A receipt is what was asked for, at a legal price, to the cent; its number is new."""
         receipt = commit.entry
         assert isinstance(receipt, Receipt)
@@ -136,7 +181,7 @@ class Watch:
             self._check_lines(receipt, wanted)
         self._check_sums(receipt)
 
-    def _check_sale(self, till: TillNode, receipt: Receipt, basket: Basket) -> None:
+    def _check_sale(self, till: TillSeen, receipt: Receipt, basket: Basket) -> None:
         place = f"{till.name}/{till.key.incarnation.hex()}"
         instant = receipt.at_ms
         floor = self.instants.get(place, 0)
@@ -187,20 +232,20 @@ class Watch:
 
     # --- downward
 
-    def rows_written(self, till: TillNode) -> None:
+    def rows_written(self, till: TillSeen) -> None:
         """No key goes to a lower version within a term."""
         lowered = till.store.masters.lowered
         for table, key in lowered:
             self.find("masters", f"{till.name} takes an older row of {table} {key}")
         lowered.clear()
 
-    def opened(self, server: ServerNode) -> None:
+    def opened(self, server: ServerSeen) -> None:
         """Remember what the rows of a term are: those of the server that opened it."""
         if server.store.term.n > 1:
             self.history_lost = True
         self.ever[server.store.term.n] = server.store.ever
 
-    def booted(self, till: TillNode) -> None:
+    def booted(self, till: TillSeen) -> None:
         """A cursor claims no more than the rows that are there."""
         live, cursor = self.world.live(), till.store.cursor
         if live is None or cursor is None or not till.store.loaded or self.history_lost:
@@ -211,11 +256,11 @@ class Watch:
             if want != have:
                 self.find("masters", f"{till.name} starts at {cursor.pos} without the rows up to it")
 
-    def fenced(self, server: ServerNode, by: int) -> None:
+    def fenced(self, server: ServerSeen, by: int) -> None:
         """Remember a fence, whether the server does or not."""
         self.fences[server.name] = max(by, self.fences.get(server.name, 0))
 
-    def applied(self, till: TillNode, effect: Apply, staged: tuple[FeedRow, ...]) -> None:
+    def applied(self, till: TillSeen, effect: Apply, staged: tuple[FeedRow, ...]) -> None:
         """At the end of a run the rows are a state that the server committed in that term."""
         self.rows_written(till)
         ever = self.ever.get(effect.run.term.n)
@@ -229,7 +274,7 @@ class Watch:
         if before is not None and before.term == effect.cursor.term and effect.cursor.pos < before.pos:
             self.find("masters", f"{till.name} goes back from {before.pos} to {effect.cursor.pos}")
 
-    def sample(self, till: TillNode) -> None:
+    def sample(self, till: TillSeen) -> None:
         """Paired rows have a constant sum, whenever one looks."""
         if not (till.alive and till.store.loaded):
             return

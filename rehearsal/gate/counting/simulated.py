@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from chaos.fleet.simulated.network import Link
 from chaos.fleet.simulated.plan import Action, Plan
+from chaos.fleet.simulated.playing import act
 from chaos.fleet.simulated.world import World
 
 TILLS = 3
@@ -73,7 +74,7 @@ def _world(actions: tuple[Action, ...], *, heal_ms: int) -> World:
         )
     )  # fmt: skip
     for action in world.plan.actions:
-        world.loop.after(action.at, world.act, action)
+        world.loop.after(action.at, act, world, action)
     return world
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.misfortunes.links import (
     answers_cut,
@@ -44,9 +43,7 @@ from chaos.fleet.simulated.misfortunes.stories import (
 )
 from chaos.fleet.simulated.misfortunes.syncs import manual, second_uploader, window
 from chaos.fleet.simulated.plan import Action
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.world import World
+from chaos.fleet.simulated.world import World
 
 
 def befall(world: World, action: Action) -> None:

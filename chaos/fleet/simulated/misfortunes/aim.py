@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.plan import Action
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.server import ServerNode
-    from chaos.fleet.simulated.till import TillNode
-    from chaos.fleet.simulated.world import World
+from chaos.fleet.simulated.server import ServerNode
+from chaos.fleet.simulated.till import TillNode
+from chaos.fleet.simulated.world import World
 
 
 def till_of(world: World, action: Action) -> TillNode:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.misfortunes.aim import till_of
-from chaos.fleet.simulated.network import Weather
+from chaos.fleet.simulated.network import REQUEST_TIMEOUT_MS, Weather
 from chaos.fleet.simulated.plan import Action
-from chaos.fleet.simulated.receiver import REQUEST_TIMEOUT_MS
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.world import World
+from chaos.fleet.simulated.world import World
 
 
 def _weather(world: World, action: Action, change: Callable[[Weather], None]) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from chaos.fleet.simulated.cashiers import op_id
 from chaos.fleet.simulated.disk import Disk
 from chaos.fleet.simulated.misfortunes.aim import server_of, till_of, unless_healed
 from chaos.fleet.simulated.plan import Action
+from chaos.fleet.simulated.server import ServerNode
+from chaos.fleet.simulated.till import TillNode
 from chaos.fleet.simulated.till_store import TillStore
+from chaos.fleet.simulated.world import World
 from syncref.domain.identity import Key
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.server import ServerNode
-    from chaos.fleet.simulated.till import TillNode
-    from chaos.fleet.simulated.world import World
 
 
 def kill_till(world: World, action: Action) -> None:

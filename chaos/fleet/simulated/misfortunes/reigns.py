@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from chaos.fleet.simulated.plan import Action
+from chaos.fleet.simulated.server import ServerNode
+from chaos.fleet.simulated.world import World
 from syncref.core import failover
 from syncref.core.failover import Role
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.server import ServerNode
-    from chaos.fleet.simulated.world import World
 
 
 def lag(world: World, action: Action) -> None:

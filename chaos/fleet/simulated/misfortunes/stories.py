@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from chaos.fleet.simulated.misfortunes.aim import till_of, unless_healed
 from chaos.fleet.simulated.misfortunes.reigns import promote, promote_back, restore
 from chaos.fleet.simulated.misfortunes.syncs import asleep
 from chaos.fleet.simulated.network import Weather
 from chaos.fleet.simulated.plan import Action
+from chaos.fleet.simulated.world import World
 from syncref.core import failover
 from syncref.core.failover import Role
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.world import World
 
 
 def _peers_black(world: World, for_ms: int) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from chaos.fleet.simulated.intruder import Intruder
 from chaos.fleet.simulated.misfortunes.aim import till_of
 from chaos.fleet.simulated.plan import Action
-
-if TYPE_CHECKING:
-    from chaos.fleet.simulated.world import World
+from chaos.fleet.simulated.world import World
 
 
 def manual(world: World, action: Action) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chaos.fleet.simulated.asking import Operation, Told
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
-from chaos.fleet.simulated.till import Operation, TillNode, Told
+from chaos.fleet.simulated.till import TillNode
 
 _ask = TillNode._ask
 

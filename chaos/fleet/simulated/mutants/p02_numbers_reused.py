@@ -6,11 +6,11 @@ from typing import Any
 
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
+from chaos.fleet.simulated.scene import Scene
 from chaos.fleet.simulated.till_store import TillStore
-from chaos.fleet.simulated.world import World
 
 
-def next_timeline(self: World) -> int:
+def next_timeline(self: Scene) -> int:
     """Restore as if nothing had happened."""
     return 1
 
@@ -26,5 +26,5 @@ MUTANT = Mutant(
     fault="restore, then price changes",
     expected="masters",
     profile=Profile(misfortunes={"restore": 1.0}, sales=0, edits=24, edit_kinds=("price", "pair")),
-    swaps=[(World, "next_timeline", next_timeline), (TillStore, "mismatched", mismatched)],
+    swaps=[(Scene, "next_timeline", next_timeline), (TillStore, "mismatched", mismatched)],
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from chaos.fleet.simulated.backoffice import BackOffice
 from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
+from chaos.fleet.simulated.server import ServerNode
 
 
-def on_standbys(self: BackOffice, op_id: bytes) -> bool:
+def on_standbys(self: ServerNode, op_id: bytes) -> bool:
     """Never wait."""
     return True
 
@@ -18,5 +18,5 @@ MUTANT = Mutant(
     fault="promotion with lag",
     expected="edits",
     profile=Profile(misfortunes={"lag": 3.0, "promote": 1.0}, edits=14, sales=2),
-    swaps=[(BackOffice, "on_standbys", on_standbys)],
+    swaps=[(ServerNode, "on_standbys", on_standbys)],
 )
