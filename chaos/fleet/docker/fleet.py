@@ -31,7 +31,7 @@ from chaos.fleet.common import CommonFleet, Life
 from chaos.fleet.docker import database, labels
 from chaos.fleet.docker.container import ContainerNode, told
 from chaos.fleet.docker.engine import connect, images
-from chaos.fleet.docker.hulls import Hull, user
+from chaos.fleet.docker.hulls import Hull, accounts, user
 from chaos.fleet.docker.networks import Networks
 from chaos.fleet.docker.readiness import check_source
 from chaos.fleet.docker.watching import Watch
@@ -287,7 +287,8 @@ class DockerFleet(CommonFleet):
 
     def _mounts(self, nodes: Sequence[str]) -> list[Mount]:
         """Return the folders of nodes as labelled volumes, at their own paths, owned by the nodes' account."""
-        mounts = []
+        with self._lock:
+            mounts = [] if os.geteuid() == 0 else [accounts(self.work)]
         for node in dict.fromkeys(nodes):
             folder = self.dir(node)
             if os.geteuid() == 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from docker.types import Mount
@@ -25,6 +26,16 @@ NO_LIMIT_TMP = 2**32
 def user() -> tuple[int, int]:
     """Return the account that nodes run as: never root, and the lab's own where it may not give files away."""
     return (ACCOUNT, ACCOUNT) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+
+
+def accounts(folder: Path) -> Mount:
+    """Return an /etc/passwd that names the nodes' account: PostgreSQL does not run as somebody without a name."""
+    uid, gid = user()
+    file = folder / "passwd"
+    if not file.exists():
+        file.write_text(f"root:x:0:0::/root:/bin/sh\ntill:x:{uid}:{gid}::{TMP}:/usr/sbin/nologin\n")
+        file.chmod(0o644)
+    return Mount(target="/etc/passwd", source=str(file), type="bind", read_only=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
