@@ -318,7 +318,7 @@ def _listen(value: str) -> str | None:
 def _database(value: str | None) -> str | None:
     if value is None or value.startswith(("sqlite:///", "postgresql+psycopg2://", "postgresql://")):
         return None
-    return "expected postgresql+psycopg2://user@host:port/database (or sqlite:////file for a till)"
+    return "expected postgresql://user@host:port/database (or sqlite:////file for a till)"
 
 
 def _servers(value: tuple[str, ...]) -> str | None:

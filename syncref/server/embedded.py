@@ -20,10 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncref.errors import ConfigInvalid, StorageFailed
+from syncref.store.address import postgres_url
 
 _RUN_AS = "nobody"
 _SETTINGS: dict[str, str] = {
@@ -94,7 +95,7 @@ class EmbeddedPostgres:
         """
         if (self.data / "PG_VERSION").exists():
             raise ConfigInvalid(f"there is a cluster below {self.folder} already; remove it first")
-        url = make_url(primary)
+        url = postgres_url(primary)
         binaries = _binaries()
         self.folder.mkdir(parents=True, exist_ok=True)
         _check_reachable(self.folder)
@@ -194,7 +195,9 @@ def _check_reachable(folder: Path) -> None:
 
 
 def _drop_slot(primary: str, slot: str) -> None:
-    engine = create_engine(primary, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
+    engine = create_engine(
+        postgres_url(primary), isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5}
+    )
     drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = :s"
     try:
         with engine.connect() as connection:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from syncref.domain.masters import MASTERS
 from syncref.errors import Busy, ConfigInvalid, NotLive, StorageFailed, SyncrefError
+from syncref.store.address import postgres_url
 from syncref.store.server_schema import metadata
 
 CHANNEL = "syncref_change"
@@ -41,24 +42,21 @@ def open_engine(dsn: str, *, connections: int = 8, statement_timeout_ms: int = S
         f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={statement_timeout_ms}"
         f" -c idle_in_transaction_session_timeout={statement_timeout_ms} -c timezone=UTC"
     )
-    try:
-        return create_engine(
-            dsn,
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=10,
-            pool_pre_ping=True,
-            connect_args={
-                "connect_timeout": 5,
-                "options": options,
-                "application_name": "syncref",
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-            },
-        )
-    except (SQLAlchemyError, ImportError) as error:
-        raise ConfigInvalid("the database URL can't be used: expected postgresql+psycopg2://...") from error
+    return create_engine(
+        postgres_url(dsn),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 5,
+            "options": options,
+            "application_name": "syncref",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        },
+    )
 
 
 def sqlstate(error: BaseException) -> str:
@@ -133,7 +131,9 @@ def create_schema(engine: Engine) -> None:
 
 def create_database(admin_dsn: str, name: str) -> None:
     """Create a database of this name unless it is there. `admin_dsn` names another one of the cluster."""
-    engine = create_engine(admin_dsn, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
+    engine = create_engine(
+        postgres_url(admin_dsn), isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5}
+    )
     try:
         with engine.connect() as connection:
             found = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :n"), {"n": name})

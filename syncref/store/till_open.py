@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from syncref.errors import ConfigInvalid, StorageCorrupt, StorageFailed, SyncrefError
+from syncref.store.address import database_url
 from syncref.store.till_faults import meaning, translated
 from syncref.store.till_gate import WriteGate
 from syncref.store.till_schema import metadata
@@ -39,10 +39,7 @@ class TillDatabase:
     """Connections of a till's database: for sales, for steps of the sync, and for reading."""
 
     def __init__(self, dsn: str) -> None:
-        try:
-            self._url = make_url(dsn)
-        except ArgumentError as error:
-            raise ConfigInvalid(f"database: can't read the address {dsn!r}") from error
+        self._url = database_url(dsn)
         self.dialect = self._url.get_backend_name()
         if self.dialect not in ("sqlite", "postgresql"):
             raise ConfigInvalid(f"database: {self.dialect} is neither sqlite nor postgresql")

@@ -1,5 +1,5 @@
 """A planted slowness for the gate's self-test: TILLPROOF_GATE_SLOW="figure=1.25" makes that figure's work last so
-many times as long."""
+many times as long, by the clock that the figure is timed with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+Clock = Callable[[], float]
 Slowed = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -19,18 +20,21 @@ def slowed(request: pytest.FixtureRequest) -> Slowed:
     figure, _, factor = os.environ.get("TILLPROOF_GATE_SLOW", "").partition("=")
     if request.node.name != f"test_{figure}":
         return lambda call: call
-    more = float(factor) - 1
+    mark = request.node.get_closest_marker("benchmark")
+    clock: Clock = mark.kwargs.get("timer", time.perf_counter)
+    return lambda call: stretched(call, float(factor), clock)
 
-    def slower(call: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*args: Any) -> Any:
-            began = time.perf_counter()
-            done = call(*args)
-            ended = time.perf_counter()
-            until = ended + more * (ended - began)
-            while time.perf_counter() < until:
-                pass
-            return done
 
-        return run
+def stretched(call: Callable[..., Any], factor: float, clock: Clock) -> Callable[..., Any]:
+    """Return a call that keeps busy until it has lasted `factor` times as long on a clock."""
 
-    return slower
+    def run(*args: Any) -> Any:
+        began = clock()
+        done = call(*args)
+        ended = clock()
+        until = ended + (factor - 1) * (ended - began)
+        while clock() < until:
+            pass
+        return done
+
+    return run

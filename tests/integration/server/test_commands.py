@@ -70,9 +70,12 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def config(folder: Path, postgres_cluster: EmbeddedPostgres) -> Path:
-    """Return a server.toml on a fresh database, provisioned with till T01 and clerk alice."""
+    """Return a server.toml on a fresh database, provisioned with till T01 and clerk alice.
+
+    Its address is written without a driver, as people write it.
+    """
     path = folder / "server.toml"
-    dsn = new_database(postgres_cluster)
+    dsn = new_database(postgres_cluster).replace("postgresql+psycopg2://", "postgresql://")
     path.write_text(f'[server]\ndatabase = "{dsn}"\nlisten = "127.0.0.1:{free_port()}"\nworkers = 2\n')
     (folder / "tills.csv").write_text("name,secret\nT01,secret-of-T01\n")
     (folder / "clerks.csv").write_text("name,secret\nalice,secret-of-alice\n")
