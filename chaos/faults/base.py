@@ -57,7 +57,7 @@ class Statements(Protocol):
         """Run a statement in a transaction of its own; raise FaultFailed when it fails."""
 
     def busy_with(self, function: str) -> bool:
-        """Say whether a statement that calls this function runs there now; False without an answer."""
+        """Say whether a statement that names this function runs there, or did so just now; False: no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,8 +29,8 @@ VANISHED_KIND = "vanished_client"
 PROMOTION_KIND = "promotion"
 PROMOTER = "promote-"
 BUSY_SQL = (
-    "SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s"
-    " AND pid <> pg_backend_pid()"
+    "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE %s AND pid <> pg_backend_pid()"
+    " AND (state = 'active' OR state_change > clock_timestamp() - interval '1 second')"
 )
 # A change that names a row as it is: it alters nothing, but its open transaction holds the feed's horizon.
 SLOW_CLERK = (
@@ -87,7 +87,7 @@ class ServerStatements:
             raise FaultFailed(f"{self.database.shown}: {str(error).strip()}") from error
 
     def busy_with(self, function: str) -> bool:
-        """Say whether a statement that calls this function runs there now."""
+        """Say whether a statement that names this function runs there, or did a moment ago."""
         try:
             with self._cursor() as cursor:
                 cursor.execute(BUSY_SQL, (f"%{function}%",))

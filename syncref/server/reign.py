@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,7 +34,9 @@ from syncref.store.server_term import (
 )
 
 PROMOTE_WAIT_S = 25
+PROMOTE_LOOK_S = 0.05
 _LOCK = 7_238_095
+_PROMOTING = "SELECT pg_is_in_recovery() AS pg_promote_awaited"
 _log = logging.getLogger("syncref.server.reign")
 
 
@@ -157,12 +160,18 @@ class Reign:
         return None
 
     def _promote_database(self) -> core.DatabasePromoted:
-        with transaction(self._engine) as connection:
-            done = connection.execute(
-                text("SELECT pg_promote(true, :wait)"), {"wait": PROMOTE_WAIT_S}
-            ).scalar_one()
-        if not done:
-            raise StorageFailed(f"the database was not promoted within {PROMOTE_WAIT_S} s")
+        """Wait by looking, not within pg_promote: the snapshot of a statement that waits holds up the very replay
+        it waits for, where that has rows to clean up, for as long as max_standby_streaming_delay."""
+        deadline = time.monotonic() + PROMOTE_WAIT_S
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("SELECT pg_promote(false)"))
+                while connection.execute(text(_PROMOTING)).scalar_one():
+                    if time.monotonic() > deadline:
+                        raise StorageFailed(f"the database was not promoted within {PROMOTE_WAIT_S} s")
+                    time.sleep(PROMOTE_LOOK_S)
+        except SQLAlchemyError as error:
+            raise translated(error) from error
         row = self.now()
         return core.DatabasePromoted(timeline=row.now_timeline, term=row.term)
 

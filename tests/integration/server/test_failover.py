@@ -98,6 +98,31 @@ def test_safe_and_the_clerks_ok_follow_the_standby_and_stand_still_without_one(p
     assert clerk.document("tax-rates", op_id=op_id, **changed).json["status"] == "ok"
 
 
+def test_a_standby_that_has_clean_ups_to_replay_is_promoted_and_does_not_wait_for_itself(pair: Pair) -> None:
+    """The snapshot of a promotion that waits would hold its own replay up until it gives up."""
+    pair.start()
+    standby, live = (
+        site.engine().execution_options(isolation_level="AUTOCOMMIT") for site in (pair.preprod, pair.live)
+    )
+    with standby.connect() as there, live.connect() as here:
+        there.exec_driver_sql("SELECT pg_wal_replay_pause()")
+        until(
+            lambda: there.exec_driver_sql("SELECT pg_get_wal_replay_pause_state()").scalar() == "paused",
+            "the pause",
+        )
+        here.exec_driver_sql("CREATE TABLE junk AS SELECT generate_series(1, 100) AS n")
+        here.exec_driver_sql("DELETE FROM junk WHERE n < 100")
+        here.exec_driver_sql("VACUUM junk")
+        end = here.exec_driver_sql("SELECT pg_current_wal_flush_lsn()").scalar()
+        reached = f"SELECT pg_last_wal_receive_lsn() >= '{end}'"
+        until(lambda: there.exec_driver_sql(reached).scalar(), "the WAL at the standby")
+    pair.live.kill()
+    assert pair.preprod.reign().promote().role is Role.LIVE
+    assert pair.preprod.value("SELECT n FROM junk") == 100
+    standby.dispose()
+    live.dispose()
+
+
 def test_the_standby_is_promoted_and_the_old_live_server_that_returns_is_fenced_for_good(pair: Pair) -> None:
     """The till resumes after what the new server has; the old one takes nothing, whoever asks, restarts or not."""
     pair.start()

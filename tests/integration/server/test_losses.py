@@ -146,3 +146,15 @@ def test_giving_a_day_up_says_what_it_changes(shop: Shop) -> None:
     closed.flush()
     with pytest.raises(RuleBroken, match="nothing to abandon: T08 closed"):
         sign("T08")
+
+
+def test_a_day_that_was_lost_whole_is_given_up_with_its_loss_beside_it(shop: Shop) -> None:
+    """Its receipts and its Z were pruned by the till and are on no server: what is known is what was signed."""
+    till = shop.till("T11")
+    till.close_day([till.sell(), till.sell()])
+    assert pass_over(shop, till, 3) == 3
+    lose(shop, till, 1, 2)
+    with shop.engine.begin() as connection:
+        sign_abandoned(connection, "T11", DATE, evidence="backup of May", clerk="ann", at_ms=1)
+    row = settled(shop, till)
+    assert (row["state"], row["receipts"], row["reasons"]) == ("ABANDONED", 0, [f"2 receipts {TOLD}"])
