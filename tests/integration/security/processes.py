@@ -116,6 +116,17 @@ class RealShop:
         files = {"certificate_file": self.folder / node / "tls.pem", "key_file": self.folder / node / "tls.key"}
         issue(self.folder / authority, (HOST,), days=30, **files)  # type: ignore[arg-type]  # two paths
 
+    def rotate(self, node: str, *, authority: str) -> None:
+        """Issue a certificate for a node that runs; return once every one of its processes shows it."""
+        taken = self.log(node).count('"certificate_taken"')
+        self.certify(node, authority=authority)
+        self.await_taken(node, taken)
+
+    def await_taken(self, node: str, before: int) -> None:
+        """Wait until every process of a node has taken new files since its log told so `before` times."""
+        wanted = before + (WORKERS if node == "server" else 1)
+        until(lambda: self.log(node).count('"certificate_taken"') >= wanted, f"{node}'s new certificate")
+
     def url(self, node: str) -> str:
         """Return a node's base URL."""
         return f"https://{HOST}:{self.ports[node]}"

@@ -50,8 +50,8 @@ def test_the_authority_is_changed_without_a_stop(real: RealShop) -> None:
         )
         told = real.command("provision", "certificate", "--ca", str(real.folder / "next"), "--name", HOST, *files)
         assert f"for {HOST}, valid until" in told
-    for node, workers in (("server", WORKERS), ("till", 1)):
-        until(lambda n=node, w=workers: real.log(n).count('"certificate_taken"') >= w, f"{node}'s new certificate")
+    for node in ("server", "till"):
+        real.await_taken(node, 0)
         assert real.shown(node) == (real.folder / node / "tls.pem").read_text() != old
     real.sell(token)
     believed.write_bytes((real.folder / "next" / "ca.pem").read_bytes())
@@ -80,9 +80,7 @@ def test_a_server_that_can_not_show_who_it_is_is_an_alarm_of_the_till_until_it_c
     """A certificate of somebody else's authority: nothing is sent, sales go on, and the alarm ends with it."""
     token = real.cashier()
     make_authority(real.folder / "stranger")
-    real.certify("server", authority="stranger")
-    shown = real.folder / "server" / "tls.pem"
-    until(lambda: real.shown("server") == shown.read_text(), "the stranger's certificate")
+    real.rotate("server", authority="stranger")
     process = real.processes["server"]
     process.stop()
     process.start()
@@ -94,7 +92,7 @@ def test_a_server_that_can_not_show_who_it_is_is_an_alarm_of_the_till_until_it_c
         "payments": [{"tender": "cash", "amount": None}],
     }
     assert real.ask("POST", "till", "/v1/sales", token=token, body=body)["sync"] == "stored"
-    real.certify("server", authority="next" if (real.folder / "next").exists() else "ca")
+    real.rotate("server", authority="next" if (real.folder / "next").exists() else "ca")
     until(lambda: real.status()["alarm"] is None and real.status()["backlog"] == 0, "the end of the alarm")
 
 
