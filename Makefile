@@ -29,11 +29,8 @@ lint: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
-# Half of the time a test waits for processes of its own, so more of them than processors.
-WORKERS ?= 4
-
 unit: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m loadtest.bench $(ARGS)

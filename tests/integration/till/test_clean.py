@@ -37,7 +37,7 @@ def close_day(shop: Shop) -> None:
     shop.till.desk._checkout.close_day(op_id=os.urandom(16), cashier="C1", counted_cash=0)
 
 
-def cleaned(shop: Shop, *, export: Path | None = None, wait_s: float = 20.0) -> Cleaned:
+def cleaned(shop: Shop, *, export: Path | None = None, wait_s: float = 60.0) -> Cleaned:
     """Stop the till and clean it."""
     shop.till.stop()
     return clean(shop.settings, SECRET + "T01", export=export, wait_s=wait_s, say=lambda text: None)

@@ -48,7 +48,7 @@ def shop(pair: Pair, till_dsn: str, tmp_path: Path) -> Iterator[Shop]:
     database = TillDatabase(till_dsn)
     provision(database, name="T01", cluster=str(pair.live.value("SELECT cluster FROM term")))
     database.close()
-    made = Shop(till_dsn, tmp_path, (pair.live.url, pair.preprod.url))
+    made = Shop(till_dsn, tmp_path, (pair.live.url, pair.preprod.url), request_timeout_ms=5000)
     made.settings.till.credential_file.write_text(SECRET + "T01")
     made.till._secret = SECRET + "T01"
     made.restart()
