@@ -84,6 +84,8 @@ def test_a_server_that_can_not_show_who_it_is_is_an_alarm_of_the_till_until_it_c
     process = real.processes["server"]
     process.stop()
     process.start()
+    stranger = (real.folder / "server" / "tls.pem").read_text()
+    until(lambda: listens(real) and real.shown("server") == stranger, "the server to be back")
     alarm = until(lambda: real.status()["alarm"], "an alarm")
     assert "untrusted_server" in alarm
     body = {
@@ -94,6 +96,12 @@ def test_a_server_that_can_not_show_who_it_is_is_an_alarm_of_the_till_until_it_c
     assert real.ask("POST", "till", "/v1/sales", token=token, body=body)["sync"] == "stored"
     real.rotate("server", authority="next" if (real.folder / "next").exists() else "ca")
     until(lambda: real.status()["alarm"] is None and real.status()["backlog"] == 0, "the end of the alarm")
+
+
+def listens(real: RealShop) -> bool:
+    """Say whether the server takes connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, real.ports["server"])) == 0
 
 
 def test_a_server_that_stops_does_not_wait_for_callers_who_keep_an_idle_connection(real: RealShop) -> None:

@@ -138,15 +138,24 @@ def test_whichever_worker_answers_tells_the_sum_of_all_and_of_the_dead(config: P
         asked = 0
         for n in range(40):
             if n == 20:
+                await_counted(url, before + asked)  # a request is counted a moment after its answer
                 children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
                 os.kill(int(children[0]), signal.SIGKILL)
             assert answers(url + "/v1/alive")  # a connection each, so that both workers get some
             asked += 1
+        await_counted(url, before + asked)
         seen = {counted(url, "/v1/alive") - before for _ in range(8)}
     finally:
         process.terminate()
         process.wait(WAIT_S)
     assert seen == {float(asked)}
+
+
+def await_counted(url: str, count: float) -> None:
+    """Wait until all requests of /v1/alive are counted."""
+    end = time.monotonic() + WAIT_S
+    while counted(url, "/v1/alive") < count and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def counted(url: str, route: str) -> float:
