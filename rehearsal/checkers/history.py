@@ -37,6 +37,13 @@ class Attempt:
     answer: dict[str, Any]
 
     @property
+    def due_ms(self) -> int:
+        """When it was to begin: before `at_ms` if its cashier was held up, as by a till that answers nothing."""
+        if self.done_ms is None or self.ms is None:
+            return self.at_ms
+        return min(self.at_ms, self.done_ms - round(self.ms))
+
+    @property
     def repeat(self) -> bool:
         """Whether the same operation was asked before."""
         return bool(self.asked.get("repeat"))

@@ -10,7 +10,7 @@ from rehearsal.checkers import host
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.findings import Findings, Where
 from rehearsal.checkers.history import RECEIPT_KINDS
-from rehearsal.checkers.windows import Windows
+from rehearsal.checkers.windows import Windows, is_down
 from rehearsal.model import META_SCHEMA, CheckResult, FaultRecord
 
 NAME = "validity"
@@ -129,8 +129,10 @@ def _sold_enough(findings: Findings, case: Case) -> None:
     for fault, begin, end in windows.spans:
         if fault.for_s <= 0 or fault.bit is not True:
             continue
+        down = is_down(fault)  # nothing can be asked of a till that stands still: who was due then waits
         asked = sum(
-            begin <= attempts[0].at_ms <= end and windows.touches(fault, attempts[0].till)
+            begin <= (attempts[0].due_ms if down else attempts[0].at_ms) <= end
+            and windows.touches(fault, attempts[0].till)
             for attempts in operations.values()
         )
         if asked < load.min_sales_in_fault:

@@ -41,11 +41,7 @@ class Windows:
 
     def down(self, till: str) -> list[tuple[int, int]]:
         """Return the windows in which a till's own process was gone or stopped."""
-        return sorted(
-            (begin, end)
-            for fault, begin, end in self.spans
-            if till in fault.targets and any(fault.kind.startswith(kind) for kind in DOWN)
-        )
+        return sorted((begin, end) for fault, begin, end in self.spans if till in fault.targets and is_down(fault))
 
     def calm(self, till: str, begin_ms: int, end_ms: int, needed_ms: int) -> bool:
         """Say whether a till had `needed_ms` without any fault between two instants."""
@@ -57,3 +53,8 @@ class Windows:
                 return True
             at = max(at, end)
         return end_ms - at >= needed_ms
+
+
+def is_down(fault: FaultRecord) -> bool:
+    """Say whether a fault stops or ends its targets' own processes."""
+    return any(fault.kind.startswith(kind) for kind in DOWN)

@@ -239,6 +239,25 @@ def test_a_run_that_shows_nothing_is_withheld(ask: Try, spoil: Callable[[Shop], 
     assert ask(shop, "validity").verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.parametrize(("kind", "verdict"), [("pause", Verdict.VALID), ("cut", Verdict.UNKNOWN)])
+def test_a_sale_that_was_due_while_its_till_stood_still_is_one_of_that_time(
+    ask: Try, kind: str, verdict: Verdict
+) -> None:
+    """Its cashier waited for a look-up, and asked for it only afterwards; a cut link holds nobody up."""
+    shop = closed_shop()
+    fault = shop.meta["faults"][0]
+    asked = next(line for line in shop.history if line["type"] == "invoke" and line.get("f") == "sale")
+    answered = next(
+        line for line in shop.history if line.get("of") == asked["n"] and line["worker"] == asked["worker"]
+    )
+    till = asked["till"]
+    begin = asked["at_ms"] - 5000
+    fault.update(kind=kind, targets=[till], started_ms=begin, ended_ms=begin + 2000, for_s=2.0)
+    answered["ms"] = float(answered["at_ms"] - begin - 1000)
+    shop.meta["load"]["min_sales_in_fault"] = 1
+    assert ask(shop, "validity").verdict is verdict
+
+
 def test_a_burst_is_no_saturation(ask: Try) -> None:
     """A start-up that takes every core for some seconds says nothing about the hour."""
     shop = closed_shop()
