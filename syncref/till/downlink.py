@@ -92,6 +92,7 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
         self._term_met = term_met
         self._contact_changed = contact_changed
         self._reached = False
+        self._woken = threading.Event()
         self._pace = Pace(database.gate, self._stopping)
         self._hurry = threading.Event()
         self._holding = False
@@ -108,7 +109,9 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
     def sync_now(self) -> None:
         """Ask for the masters at once, even while the server holds an answer back."""
         self._hurry.set()
-        self.post(Wake())
+        if not self._woken.is_set():  # as long as the server is followed nothing is taken from the inbox
+            self._woken.set()
+            self.post(Wake())
         if self._holding:
             self._calls.abort()
 
@@ -134,6 +137,8 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
 
     def step(self, state: DownlinkState, event: DownlinkEvent) -> tuple[DownlinkState, Iterable[DownlinkEffect]]:
         """Take one step of the core."""
+        if isinstance(event, Wake):
+            self._woken.clear()
         return core.step(state, event, options=self._options)
 
     def interrupt(self) -> None:

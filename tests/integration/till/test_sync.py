@@ -330,6 +330,14 @@ def test_a_sync_by_hand_while_syncing_by_itself_answers_at_once(shop: Shop, serv
     assert answer.down.pos == server.office.pos
 
 
+def test_syncs_asked_for_while_the_server_is_followed_do_not_pile_up(shop: Shop) -> None:
+    """Each would be a request without a wait, one after another, as soon as the server is gone."""
+    for _ in range(10):
+        shop.until(lambda: shop.till.downlink._holding, "a held feed")
+        assert shop.till.sync.run_now("down").ok
+    assert shop.till.downlink._inbox.qsize() <= 1
+
+
 def test_a_crash_of_a_sync_thread_is_shown_and_overcome(
     shop: Shop, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
