@@ -9,9 +9,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from chaos.errors import ChaosError
 from chaos.faults.base import Bite, Context
-from chaos.faults.onnode import NodeFault
+from chaos.faults.onnode import NodeFault, start_again
 from chaos.faults.parameters import whole
 
 LOOK_S = 0.005
@@ -61,15 +60,7 @@ class KillPromoting(NodeFault):
 
     def lift(self, context: Context) -> None:
         """Start what was killed."""
-        errors = []
-        for node in reversed(self.targets):
-            try:
-                if context.fleet.state(node) in {"stopped", "ended"}:
-                    context.fleet.start(node)
-            except ChaosError as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        start_again(context, reversed(self.targets))
 
     def evidence(self, context: Context) -> Bite:
         """The targets died of the signal while the database was being promoted, before a term was open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from chaos.errors import ChaosError
@@ -54,13 +55,18 @@ class DownFault(NodeFault):
             self.answered[node] = context.fleet.healthy(node)
 
     def lift(self, context: Context) -> None:
-        """Start whatever is down; the first error is raised after every target was tried."""
-        errors = []
-        for node in self.targets:
-            try:
-                if context.fleet.state(node) in {"stopped", "ended"}:
-                    context.fleet.start(node)
-            except ChaosError as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        """Start whatever is down."""
+        start_again(context, self.targets)
+
+
+def start_again(context: Context, nodes: Iterable[str]) -> None:
+    """Start whatever is down, in this order; the first error is raised after every node was tried."""
+    errors = []
+    for node in nodes:
+        try:
+            if context.fleet.state(node) in {"stopped", "ended"}:
+                context.fleet.start(node)
+        except ChaosError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

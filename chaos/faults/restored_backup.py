@@ -6,10 +6,9 @@ are started. What was acked in between must come again from the tills; clerks' d
 
 from __future__ import annotations
 
-from chaos.errors import ChaosError
 from chaos.faults.backups import Forgotten, ServerBackups
 from chaos.faults.base import Bite, Context, Healed
-from chaos.faults.onnode import NodeFault
+from chaos.faults.onnode import NodeFault, start_again
 
 
 class RestoredBackup(NodeFault):
@@ -60,15 +59,8 @@ class RestoredBackup(NodeFault):
             context.fleet.start(backups.postgres)
         if self.lacks is None:
             self.lacks = backups.forgotten()
-        errors = []
-        for node in reversed(backups.users):  # the server opens the new term, without which nobody else is well
-            try:
-                if context.fleet.state(node) in {"stopped", "ended"}:
-                    context.fleet.start(node)
-            except ChaosError as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        # the server comes first: it opens the new term, without which nobody else is well
+        start_again(context, reversed(backups.users))
 
     def verify(self, context: Context) -> Healed:
         """The backup was laid back, and all who use it answer."""
