@@ -19,7 +19,7 @@ RESTS_ON: dict[str, tuple[str, ...]] = {
     "hardware": ("experience",),
 }
 WORST_FIRST = (Verdict.INVALID, Verdict.UNKNOWN, Verdict.VALID)
-CUTTING = frozenset({"cut", "black_hole"})
+CUTTING = frozenset({"cut", "black_hole", "unplug"})
 Results = Mapping[str, CheckResult]
 
 

@@ -9,7 +9,7 @@ from rehearsal.model import FaultRecord, Meta
 
 FOREVER_MS = 1 << 62
 DOWN = frozenset(
-    {"kill", "pause", "restart", "power_cut", "reimage_till"}
+    {"kill", "pause", "restart", "power_cut", "reimage_till", "memory_hog"}
 )  # nobody can sell on a till that is gone
 
 

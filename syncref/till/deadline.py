@@ -11,20 +11,17 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from email.utils import mktime_tz, parsedate_tz
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from syncref.errors import SyncrefError
-from syncref.till.trusted_time import TrustedTime, Validity
+from syncref.till.connection import Connection, Deadline, Patience, Verifier
+from syncref.till.trusted_time import TrustedTime
 from syncref.tls import Trust
 from syncref.wire.sync import Problem
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
-LEARN_EVERY_S = 60.0
 _READ_BYTES = 64 * 1024
 
 
@@ -51,129 +48,20 @@ class Rejected(SyncrefError):
         self.http_status = status
 
 
-@dataclass(slots=True)
-class _Deadline:
-    at: float = 0.0
-
-    def left(self) -> float:
-        seconds = self.at - time.monotonic()
-        if seconds <= 0:
-            raise TimeoutError("the request's time is over")
-        return seconds
-
-
-class _TimedSocket(socket.socket):
-    """A socket whose every operation has only what is left until the deadline."""
-
-    deadline: _Deadline
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(self.deadline.left())
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(self.deadline.left())
-        super().sendall(*args, **kwargs)
-
-
-class _TimedTls(ssl.SSLSocket):
-    """The same over TLS."""
-
-    deadline: _Deadline
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(self.deadline.left())
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(self.deadline.left())
-        super().sendall(*args, **kwargs)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verifier:
-    """How a till knows a server: by its authorities, and by dates held against trusted time."""
-
-    trust: Trust
-    time: TrustedTime
-
-    def wrap(self, sock: socket.socket, host: str, deadline: _Deadline) -> tuple[ssl.SSLSocket, Validity]:
-        """Shake hands. Raises ssl.SSLCertVerificationError and OSError."""
-        context = self.trust.context()
-        context.sslsocket_class = _TimedTls
-        wrapped = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-        assert isinstance(wrapped, _TimedTls)
-        wrapped.deadline = deadline
-        try:
-            wrapped.settimeout(deadline.left())
-            wrapped.do_handshake()
-            shown: dict[str, Any] = wrapped.getpeercert() or {}
-            validity = Validity(
-                begins_s=ssl.cert_time_to_seconds(shown["notBefore"]),
-                ends_s=ssl.cert_time_to_seconds(shown["notAfter"]),
-            )
-            self._check(validity)
-        except BaseException:
-            wrapped.close()
-            raise
-        return wrapped, validity
-
-    def _check(self, validity: Validity) -> None:
-        objection = self.time.objection(validity)
-        if objection is not None:
-            raise ssl.SSLCertVerificationError(objection)
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, host: str, port: int, deadline: _Deadline, verifier: Verifier | None) -> None:
-        super().__init__(host, port)
-        self._deadline = deadline
-        self._verifier = verifier
-        self._validity: Validity | None = None
-        self._learned_s = -LEARN_EVERY_S
-
-    def learn(self, response: http.client.HTTPResponse) -> None:
-        """Take the time that a verified server tells with its answer."""
-        if self._verifier is None or self._validity is None or time.monotonic() - self._learned_s < LEARN_EVERY_S:
-            return
-        self._learned_s = time.monotonic()
-        told = parsedate_tz(response.getheader("date") or "")
-        if told is not None:
-            with suppress(ValueError, OverflowError):
-                self._verifier.time.learn(mktime_tz(told), self._validity)
-
-    def connect(self) -> None:
-        """Connect within what is left of the deadline."""
-        failure: OSError = OSError(f"{self.host}: no address")
-        for family, kind, proto, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
-            timed = _TimedSocket(family, kind, proto)
-            timed.deadline = self._deadline
-            try:
-                timed.settimeout(self._deadline.left())
-                timed.connect(address)
-                timed.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError as error:
-                timed.close()
-                failure = error
-                continue
-            if self._verifier is None:
-                self.sock = timed
-            else:
-                self.sock, self._validity = self._verifier.wrap(timed, self.host, self._deadline)
-            return
-        raise failure
-
-
 class HttpLine:
     """One kept-alive connection to one server at a time. Not thread-safe, except for `abort`."""
 
-    def __init__(self, verifier: Verifier | None = None) -> None:
-        """`verifier`: how https:// servers are known; without it the system's authorities are believed."""
+    def __init__(self, verifier: Verifier | None = None, *, patience_s: float) -> None:
+        """`verifier`: how https:// servers are known; without it the system's authorities are believed.
+
+        `patience_s`: the longest wait for a connection.
+        """
         self._verifier = verifier
+        self._patience = Patience(patience_s)
         self._aborted = False
-        self._deadline = _Deadline()
+        self._deadline = Deadline()
         self._base = ""
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
 
     def ask(
         self,
@@ -254,13 +142,14 @@ class HttpLine:
             self._connection = None
         return response.status, b"".join(chunks)
 
-    def _to(self, base: str) -> _Connection:
+    def _to(self, base: str) -> Connection:
         parts = urlsplit(base)
         if parts.scheme != "https":
-            return _Connection(parts.hostname or "", parts.port or 80, self._deadline, None)
+            return Connection(parts.hostname or "", parts.port or 80, self._deadline, None, self._patience)
         if self._verifier is None:
             self._verifier = Verifier(trust=Trust(None), time=TrustedTime(time.time()))
-        return _Connection(parts.hostname or "", parts.port or 443, self._deadline, self._verifier)
+        host, port = parts.hostname or "", parts.port or 443
+        return Connection(host, port, self._deadline, self._verifier, self._patience)
 
 
 def _rejected(base: str, status: int, answer: bytes) -> SyncrefError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from syncref.config import TillSettings
 from syncref.errors import ConfigInvalid
-from syncref.till.deadline import Rejected, Unreachable, Verifier
+from syncref.till.connection import Verifier
+from syncref.till.deadline import Rejected, Unreachable
 from syncref.till.servers import ServerCalls
 
 

@@ -33,7 +33,7 @@ from syncref.till.app import build_app
 from syncref.till.caretaker import Caretaker
 from syncref.till.checkout import Checkout
 from syncref.till.clock import TillClock
-from syncref.till.deadline import Verifier
+from syncref.till.connection import Verifier
 from syncref.till.desk import Desk
 from syncref.till.downlink import Downlink
 from syncref.till.listen import listen

@@ -14,7 +14,8 @@ import msgspec
 import zstandard
 
 from syncref.domain.identity import Term
-from syncref.till.deadline import HttpLine, Rejected, Unreachable, Untrusted, Verifier
+from syncref.till.connection import Verifier
+from syncref.till.deadline import HttpLine, Rejected, Unreachable, Untrusted
 from syncref.wire.sync import CONTENT_TYPE, PAGE_ROWS_MAX, Ack, Batch, FeedPage, Hello, HelloAnswer, LoadChunk
 
 PAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -88,7 +89,7 @@ class ServerCalls:
         verifier: Verifier | None = None,
         wallet: Wallet | None = None,
     ) -> None:
-        self._line = HttpLine(verifier)
+        self._line = HttpLine(verifier, patience_s=timeout_s)
         self._till = till
         self._secret = secret
         self._timeout_s = timeout_s

@@ -118,5 +118,7 @@ def test_a_till_killed_at_its_memory_cap_loses_nothing(engine: docker.DockerClie
     facts = meta(folder)
     assert unsound(folder) == []
     assert {fault["kind"]: fault["bit"] for fault in facts["faults"]} == {"memory_hog": True, "unplug": True}
+    claims = {one["name"]: one for one in json.loads((folder / "verdict.json").read_text())["claims"]}
+    assert claims["offline"]["verdict"] == "VALID", claims["offline"]["why"]
     hit = next(machine for machine in facts["machines"] if machine["node"] == "T01")
     assert (hit["restarts"], hit["oom_kills"] >= 1) == (1, True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from rehearsal.prove.planted import Planted, swap
-from syncref.till import deadline
+from syncref.till import connection
 
 A_DAY_S = 86_400.0
 
 
 def plant() -> None:
     """Give every operation on a socket a day."""
-    swap(deadline._Deadline, "left", lambda _self: A_DAY_S)
+    swap(connection.Deadline, "left", lambda _self: A_DAY_S)
 
 
 PLANTED = Planted(

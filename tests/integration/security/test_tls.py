@@ -11,7 +11,8 @@ import pytest
 
 from syncref.certificates import make_authority
 from syncref.errors import ConfigInvalid
-from syncref.till.deadline import HttpLine, Unreachable, Untrusted, Verifier
+from syncref.till.connection import Verifier
+from syncref.till.deadline import HttpLine, Unreachable, Untrusted
 from syncref.till.trusted_time import TrustedTime, Validity
 from syncref.tls import ServerTls, Trust
 from tests.integration.security.https import HOST, certificate, serving
@@ -30,7 +31,7 @@ def line_of(authority: Path, *, floor_s: float | None = None) -> tuple[HttpLine,
     """Return a till's line that believes an authority, and its trusted time."""
     trust = Trust(authority / "ca.pem", dates_by_caller=True)
     known = TrustedTime(trust.valid_from_s() if floor_s is None else floor_s)
-    return HttpLine(Verifier(trust=trust, time=known)), known
+    return HttpLine(Verifier(trust=trust, time=known), patience_s=10), known
 
 
 def test_a_server_that_the_authority_vouches_for_is_answered(authority: Path, tmp_path: Path) -> None:

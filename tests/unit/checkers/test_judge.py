@@ -124,12 +124,13 @@ def test_what_is_not_claimed_may_stay_unknown_but_not_contradict(tmp_path: Path)
     assert judge(shop.write(tmp_path / "evidence")).verdict is Outcome.NO_GO
 
 
-def test_offline_is_claimed_only_with_sales_of_a_till_that_was_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["cut", "black_hole", "unplug"])
+def test_offline_is_claimed_only_with_sales_of_a_till_that_was_cut(tmp_path: Path, kind: str) -> None:
     """A lost ack is not an outage."""
     shop = closed_shop()
     shop.meta["claims"].append("offline")
     assert judge(shop.write(tmp_path / "evidence")).verdict is Outcome.INCONCLUSIVE
-    shop.meta["faults"][0].update(kind="cut", targets=["T01"], started_ms=START_MS, ended_ms=START_MS + 600_000)
+    shop.meta["faults"][0].update(kind=kind, targets=["T01"], started_ms=START_MS, ended_ms=START_MS + 600_000)
     assert judge(shop.write(tmp_path / "evidence")).verdict is Outcome.GO
 
 

@@ -16,6 +16,7 @@ from syncref.config import Slot
 from syncref.store.till_gate import WriteGate
 from syncref.store.till_reserve import FileReserve
 from syncref.till.clock import TillClock
+from syncref.till.connection import Patience
 from syncref.till.deadline import HttpLine, Rejected, Unreachable
 from syncref.till.schedule import window_end
 
@@ -83,13 +84,41 @@ def test_a_request_ends_by_its_deadline_whatever_the_peer_does(
     talk: Callable[[socket.socket], None],
 ) -> None:
     """A black hole, a trickle and a full buffer all end as unreachable."""
-    line = HttpLine()
+    line = HttpLine(patience_s=10)
     with peer(talk) as url:
         began = time.monotonic()
         with pytest.raises(Unreachable):
             line.ask("POST", f"{url}/x", timeout_s=0.3, body=b"x" * 20_000_000 if talk is deaf else b"x")
         assert time.monotonic() - began < 20
         line.cut()
+
+
+def test_a_machine_that_is_gone_is_not_waited_for_as_long_as_an_answer() -> None:
+    """Nobody shakes hands: the till has the rest of its time for the next server of its list."""
+    line = HttpLine(patience_s=4)
+    with peer(silent) as url:
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            line.ask("GET", f"{url.replace('http:', 'https:')}/x", timeout_s=300)
+        assert time.monotonic() - began < 60
+        line.cut()
+
+
+def test_patience_doubles_in_vain_and_follows_a_slow_line() -> None:
+    """From a quarter of the whole, per server; a quick connection makes it short again."""
+    patience = Patience(8.0)
+    waits = []
+    for _ in range(4):
+        waits.append(patience.seconds("a"))
+        patience.waited_in_vain("a")
+    assert waits == [2.0, 4.0, 8.0, 8.0]
+    assert patience.seconds("b") == 2.0
+    patience.connected("a", 1.5)
+    assert patience.seconds("a") == 3.0
+    patience.connected("a", 0.1)
+    assert patience.seconds("a") == 2.0
+    patience.connected("a", 7.0)
+    assert patience.seconds("a") == 8.0
 
 
 def test_a_connection_is_kept_and_a_problem_is_told() -> None:
@@ -104,7 +133,7 @@ def test_a_connection_is_kept_and_a_problem_is_told() -> None:
             head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(answer))
             connection.sendall(head + answer)
 
-    line = HttpLine()
+    line = HttpLine(patience_s=10)
     with peer(talk) as url:
         assert line.ask("GET", f"{url}/a", timeout_s=20) == b"yes"
         with pytest.raises(Rejected) as told:
@@ -116,7 +145,7 @@ def test_a_connection_is_kept_and_a_problem_is_told() -> None:
 
 def test_an_abort_ends_a_request_at_once() -> None:
     """Another thread can cut a held request short."""
-    line = HttpLine()
+    line = HttpLine(patience_s=10)
     with peer(silent) as url:
         timer = threading.Timer(0.2, line.abort)
         timer.start()
