@@ -29,10 +29,8 @@ lint: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
-# What fails is tried once more, alone: tests of real processes share two processors with each other.
 unit: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n 2 $(ARGS) || { [ $$? -eq 1 ] && echo "once more, alone, what failed:" \
-		&& $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS); }
+	@.ci/tests -n 2 $(ARGS)
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m loadtest.bench $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaos.errors import ChaosError
@@ -17,84 +18,123 @@ from rehearsal.model import Judgement, Outcome, RunRecord, Verdict
 from rehearsal.options import Options
 from rehearsal.plan.loader import ScenarioInvalid
 from rehearsal.progress import Progress
+from rehearsal.prove.abreast import FELT, Job, abreast
 from rehearsal.prove.launcher import plant_in
-from rehearsal.prove.planted import all_planted
+from rehearsal.prove.planted import all_planted, planted_of
 from rehearsal.prove.row import Caught, Part, Result, Row, judged
 from rehearsal.running import read_scenario
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 
 
-def processes_part(reports: Path) -> Part:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clean:
+    """A scenario as it is shipped, as the run of a row. `fleet`: as of `tillproof run`."""
+
+    row: Row
+    path: Path
+    fleet: str = "process"
+
+    def run(self, reports: Path) -> Result:
+        """Run it: GO, NOT GO, untold or not run."""
+        started = time.monotonic()
+        try:
+            record = run_quietly(self.path, reports, fleet=self.fleet)
+        except (CouldNotRun, ScenarioInvalid, ChaosError, OSError) as error:
+            return _not_run(self.row, str(error), seconds=time.monotonic() - started)
+        verdict = record.judgement.verdict
+        kinds = {Outcome.GO: Caught.GO, Outcome.NO_GO: Caught.NOT_GO, Outcome.INCONCLUSIVE: Caught.UNTOLD}
+        return Result(
+            row=self.row,
+            caught=kinds[verdict],
+            convicted=convicting(record.judgement),
+            seed=record.meta.seed,
+            seconds=time.monotonic() - started,
+            note="" if verdict is Outcome.GO else record.judgement.why,
+            ran=str(record.folder),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithBug:
+    """A scenario with a bug in its processes."""
+
+    row: Row
+    path: Path
+
+    def run(self, reports: Path) -> Result:
+        """Run it: caught, escaped, by the wrong checker, untold or not run."""
+        started = time.monotonic()
+        try:
+            record = run_quietly(self.path, reports, rewrite=plant_in(planted_of(self.row.id)))
+        except (CouldNotRun, ScenarioInvalid, ChaosError, OSError) as error:
+            return _not_run(self.row, str(error), seconds=time.monotonic() - started)
+        convicted = convicting(record.judgement)
+        caught = judged(self.row.expected, convicted)
+        if caught is Caught.ESCAPED and record.judgement.verdict is Outcome.INCONCLUSIVE:
+            caught = Caught.UNTOLD
+        return Result(
+            row=self.row,
+            caught=caught,
+            convicted=convicted,
+            seed=record.meta.seed,
+            seconds=time.monotonic() - started,
+            note=why(record.judgement, self.row.expected),
+            ran=str(record.folder),
+        )
+
+
+def processes_part(reports: Path, processors: int) -> Part:
     """Return the R rows; their runs are kept in `reports`."""
     rows = tuple(Row(id=bug.id, title=bug.title, fault=bug.fault, expected=bug.expected) for bug in all_planted())
-    return Part(name="processes", rows=rows, prove=lambda wanted: _prove(wanted, reports))
+    return Part(name="processes", rows=rows, prove=lambda wanted: _prove(wanted, reports, processors))
 
 
-def _prove(rows: tuple[Row, ...], reports: Path) -> Iterator[Result]:
-    """Prove one after another; a scenario's run without the bug serves all of its rows."""
-    bugs = {bug.id: bug for bug in all_planted()}
-    twins: dict[str, Result] = {}
+def _prove(rows: tuple[Row, ...], reports: Path, processors: int) -> Iterator[Result]:
+    """Yield a row's result when its own run and that without the bug are done; the latter serves many rows."""
+    needs = {row.id: f"{planted_of(row.id).scenario}-without" for row in rows}
+    first = {needs[row.id]: row for row in reversed(rows)}
+    jobs = [job_of(name, Clean(row=row, path=_path(row))) for name, row in first.items()]
     for row in rows:
-        bug = bugs[row.id]
-        if bug.scenario not in twins:
-            twins[bug.scenario] = run_clean(row, SCENARIOS / f"{bug.scenario}.toml", reports)
-        twin = twins[bug.scenario]
-        if twin.caught is not Caught.GO:
-            note = f"without the bug the scenario {bug.scenario} is not GO: {twin.note}"
-            caught = Caught.WRONG if twin.caught is Caught.NOT_GO else twin.caught
-            yield Result(row=row, caught=caught, convicted=twin.convicted, note=note, seconds=twin.seconds)
-            continue
-        yield _with_bug(row, SCENARIOS / f"{bug.scenario}.toml", reports, plant_in(bug))
+        jobs.append(job_of(row.id, WithBug(row=row, path=_path(row)), alone=row.expected == FELT))
+    known: dict[str, Result] = {}
+    left = list(rows)
+    for job, result in abreast(jobs, reports, processors=processors):
+        known[job.name] = result
+        for ready in [row for row in left if {row.id, needs[row.id]} <= known.keys()]:
+            left.remove(ready)
+            yield _of_both(known[ready.id], known[needs[ready.id]])
 
 
-def _with_bug(row: Row, path: Path, reports: Path, rewrite: Rewrite) -> Result:
-    started = time.monotonic()
-    try:
-        record = run_quietly(path, reports, rewrite=rewrite)
-    except (CouldNotRun, ScenarioInvalid, ChaosError, OSError) as error:
-        return Result(row=row, caught=Caught.NOT_RUN, note=str(error), seconds=time.monotonic() - started)
-    convicted = convicting(record.judgement)
-    caught = judged(row.expected, convicted)
-    if caught is Caught.ESCAPED and record.judgement.verdict is Outcome.INCONCLUSIVE:
-        caught = Caught.UNTOLD
-    return Result(
-        row=row,
-        caught=caught,
-        convicted=convicted,
-        seed=record.meta.seed,
-        seconds=time.monotonic() - started,
-        note=why(record.judgement, row.expected),
-        ran=str(record.folder),
-    )
+def _path(row: Row) -> Path:
+    return SCENARIOS / f"{planted_of(row.id).scenario}.toml"
 
 
-def run_clean(row: Row, path: Path, reports: Path) -> Result:
-    """Run a scenario as it is shipped."""
-    started = time.monotonic()
-    try:
-        record = run_quietly(path, reports)
-    except (CouldNotRun, ScenarioInvalid, ChaosError, OSError) as error:
-        return Result(row=row, caught=Caught.NOT_RUN, note=str(error), seconds=time.monotonic() - started)
-    verdict = record.judgement.verdict
-    kinds = {Outcome.GO: Caught.GO, Outcome.NO_GO: Caught.NOT_GO, Outcome.INCONCLUSIVE: Caught.UNTOLD}
-    return Result(
-        row=row,
-        caught=kinds[verdict],
-        convicted=convicting(record.judgement),
-        seed=record.meta.seed,
-        seconds=time.monotonic() - started,
-        note="" if verdict is Outcome.GO else record.judgement.why,
-        ran=str(record.folder),
-    )
+def _of_both(own: Result, twin: Result) -> Result:
+    if twin.caught is Caught.GO:
+        return own
+    note = f"without the bug its scenario is not GO: {twin.note}"
+    caught = Caught.WRONG if twin.caught is Caught.NOT_GO else twin.caught
+    return replace(own, caught=caught, convicted=twin.convicted, note=note)
 
 
-def run_quietly(path: Path, reports: Path, *, rewrite: Rewrite | None = None) -> RunRecord:
+def _not_run(row: Row, note: str, *, seconds: float = 0.0) -> Result:
+    """Return that a row did not run, and why."""
+    return Result(row=row, caught=Caught.NOT_RUN, note=note, seconds=seconds)
+
+
+def job_of(name: str, work: Clean | WithBug, *, alone: bool = False) -> Job:
+    """Return a run as a job of the size of its fleet."""
+    options = Options(scenario=str(work.path))
+    return Job(name=name, work=work, room=len(read_scenario(work.path, options).fleet.tills) + 1, alone=alone)
+
+
+def run_quietly(path: Path, reports: Path, *, fleet: str = "process", rewrite: Rewrite | None = None) -> RunRecord:
     """Run a scenario without its own words on the terminal; its folder in `reports` has them all.
 
     Raises KeyboardInterrupt when somebody ended it, though the run itself was reported.
     """
-    options = Options(scenario=str(path), fleet="process", reports=reports)
+    options = Options(scenario=str(path), fleet=fleet, reports=reports)
     try:
         record = conduct(read_scenario(path, options), options, Progress(io.StringIO()), rewrite=rewrite)
     except CouldNotRun as error:

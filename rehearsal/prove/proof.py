@@ -27,8 +27,8 @@ def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, runs: Path) 
 
     Reports of single runs are kept in `runs`.
     """
-    parts = [simulated_part(jobs), judge_part(runs), processes_part(runs)]
-    bundled = bundled_part(runs)
+    parts = [simulated_part(jobs), judge_part(runs), processes_part(runs, jobs)]
+    bundled = bundled_part(runs, jobs)
     if scenarios or wanted & {row.id.upper() for row in bundled.rows}:
         parts.append(bundled)
     rows = [row for part in parts for row in part.rows]
@@ -49,6 +49,7 @@ def prove_all(parts: Sequence[Part], progress: Progress, *, folder: Path, begun:
     except KeyboardInterrupt:
         _leave_out(table, rows, INTERRUPTED)
     progress.still()
+    table.results.sort(key=lambda result: rows.index(result.row))
     code = exit_code(table.results)
     text = table.write(folder, begun=begun, commit=commit, code=code)
     _point_at(folder)
@@ -66,18 +67,19 @@ def _point_at(folder: Path) -> None:
 
 def _prove(part: Part, table: Table[Result], rows: Sequence[Row]) -> None:
     """Prove a part's rows; where the lab itself breaks, the rest of the part is "not run"."""
-    _show(table, part.rows[0], rows)
+    _show(table, part, rows)
     try:
         for result in part.prove(part.rows):
             table.add(result)
-            if len(table.results) < len(rows):
-                _show(table, rows[len(table.results)], rows)
+            _show(table, part, rows)
     except Exception as error:  # noqa: BLE001 - the outer loop: it reports, and proves the other parts
         _leave_out(table, part.rows, f"the lab failed: {type(error).__name__}: {error}")
 
 
-def _show(table: Table[Result], row: Row, rows: Sequence[Row]) -> None:
-    table.busy(f"{len(table.results)} of {len(rows)} proved; now {row.id}: {row.title}")
+def _show(table: Table[Result], part: Part, rows: Sequence[Row]) -> None:
+    done = {result.row for result in table.results}
+    left = [row.id for row in part.rows if row not in done]
+    table.busy(f"{len(done)} of {len(rows)} proved; of {part.name} left: {', '.join(left) or 'none'}")
 
 
 def _leave_out(table: Table[Result], rows: Sequence[Row], why: str) -> None:

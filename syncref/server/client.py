@@ -16,7 +16,7 @@ TIMEOUT_S = 5.0
 
 
 def fetch_status(url: str, clerk: str | None, secret: str | None, ca_file: Path | None = None) -> dict[str, Any]:
-    """Return the status at a base URL; without a log-in, a server's health.
+    """Return the status at a base URL; without a log-in, a server's health, whatever its role.
 
     Raises ConfigInvalid when nothing answers there, Unauthorized when the log-in is refused.
     """
@@ -35,6 +35,8 @@ def fetch_status(url: str, clerk: str | None, secret: str | None, ca_file: Path 
     code, answer = _ask(http, "GET", f"{base}/v1/status", headers=headers)
     if code == 401:
         code, answer = _ask(http, "GET", f"{base}/v1/health")
+        if "status" in answer:  # of a standby or a fenced server it is 503, and says which
+            return answer
     if code != 200:
         raise StorageFailed(f"{base}: {answer.get('message', code)}")
     return answer

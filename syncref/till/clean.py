@@ -62,14 +62,14 @@ def clean(settings: TillSettings, secret: str, *, export: Path | None, wait_s: f
                 check_chain(connection, where=database.where)
             began = begin_draining(database)
             say("draining: no more sales")
-            tails = _hand_over(database, settings, secret, wait_s=wait_s)
+            tails, trouble = _hand_over(database, settings, secret, wait_s=wait_s)
             with database.read() as connection:
                 state = read_state(connection)
             if state.incarnation != began.incarnation or not any(tail.end == state.head for tail in tails):
                 raise RuleBroken("the journal had to be continued in a new one meanwhile; clean the till again")
             unsafe = sum(tail.end.seq - tail.safe for tail in tails)
             if unsafe and export is None:
-                raise RuleBroken(_why(tails, unsafe))
+                raise RuleBroken(_why(tails, unsafe, trouble))
             count = write_export(export, exported(database, tails)) if unsafe and export is not None else 0
             if count:
                 say(f"exported {count} entries to {export}")
@@ -90,8 +90,13 @@ def cancel(settings: TillSettings) -> bool:
         database.close()
 
 
-def _hand_over(database: TillDatabase, settings: TillSettings, secret: str, *, wait_s: float) -> list[Tail]:
-    """Send what is left, and wait until all of it is safe, or the time is over; return how far each journal is."""
+def _hand_over(
+    database: TillDatabase, settings: TillSettings, secret: str, *, wait_s: float
+) -> tuple[list[Tail], str]:
+    """Send what is left, and wait until all of it is safe, or the time is over.
+
+    Returns how far each journal is, and what the servers said last where they would not take it.
+    """
     own, owed = _uplinks(database, settings, secret)
     uplinks = [own, *owed]
     until = time.monotonic() + wait_s
@@ -110,7 +115,8 @@ def _hand_over(database: TillDatabase, settings: TillSettings, secret: str, *, w
     finally:
         for uplink in uplinks:
             uplink.stop()
-    return [tail for uplink in uplinks if (tail := _tail(uplink)) is not None]
+    tails = [tail for uplink in uplinks if (tail := _tail(uplink)) is not None]
+    return tails, "; ".join(sorted({uplink.error for uplink in uplinks if uplink.error is not None}))
 
 
 def _tail(uplink: Uplink) -> Tail | None:
@@ -122,11 +128,12 @@ def _tail(uplink: Uplink) -> Tail | None:
     return Tail(key=state.key, end=state.head, acked=acked, safe=min(state.safe, acked))
 
 
-def _why(tails: list[Tail], unsafe: int) -> str:
+def _why(tails: list[Tail], unsafe: int, trouble: str) -> str:
     unsent = sum(tail.end.seq - tail.acked for tail in tails)
     where = f"{unsent} of them on no server" if unsent else "on the live server alone, on no standby"
+    told = f" ({trouble})" if trouble else ""
     return (
-        f"{unsafe} entries are not safe ({where}); the till keeps draining: try again, take them along with "
+        f"{unsafe} entries are not safe: {where}{told}; the till keeps draining: try again, take them along with "
         "--export FILE, or let it sell again with --cancel"
     )
 

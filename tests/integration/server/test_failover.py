@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from syncref.core.failover import Role
 from syncref.errors import RuleBroken
+from syncref.server.client import fetch_status
 from syncref.wire.sync import Ack
 from tests.integration.server.pair import Pair, Site, until
 from tests.integration.server.shop import Till
@@ -56,6 +57,7 @@ def test_a_server_takes_nothing_until_a_peer_confirms_it_and_a_standby_never(pai
     till.greet()
     till.sell()
     assert till.flush().seq == 1
+    assert fetch_status(pair.preprod.url, None, None)["status"] == "standby", "nobody needs a log-in to see that"
     at_standby = pair.till(pair.preprod)
     refused = at_standby.hello()
     assert (refused.status, refused.json["code"]) == (503, "not_live")

@@ -1,0 +1,153 @@
+"""Rehearsals side by side: how many at once, who runs alone, what is asked again, and what an interrupt ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rehearsal.prove.abreast import ROOM_PER_PROCESSOR, Job, abreast
+from rehearsal.prove.row import Caught, Result, Row
+
+DEADLINE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Stands for a rehearsal: notes who else is at work, as long as `with_` are not there too.
+
+    `says`: its results, the first time and when asked again.
+    """
+
+    row: Row
+    says: tuple[Caught, ...] = (Caught.GO,)
+    convicted: tuple[str, ...] = ()
+    with_: tuple[str, ...] = ()
+
+    def run(self, reports: Path) -> Result:
+        """Wait for the others, and note them."""
+        there = reports.parent / "there"
+        there.mkdir(parents=True, exist_ok=True)
+        mine = there / self.row.id
+        mine.touch()
+        end_s = time.monotonic() + DEADLINE_S
+        while not all((there / name).exists() for name in self.with_) and time.monotonic() < end_s:
+            time.sleep(0.01)
+        beside = sorted(path.name for path in there.iterdir() if path != mine)
+        if not self.with_:  # whoever waits for others keeps its mark: they wait for it
+            mine.unlink()
+        caught = self.says[-1 if reports.name.endswith("-again") else 0]
+        return Result(row=self.row, caught=caught, convicted=self.convicted, note=" ".join(beside))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dying:
+    """Stands for a rehearsal whose process is killed."""
+
+    row: Row
+
+    def run(self, reports: Path) -> Result:
+        """Die."""
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError(reports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endless:
+    """Stands for a rehearsal that ends only by Ctrl-C, and reports then."""
+
+    row: Row
+
+    def run(self, reports: Path) -> Result:
+        """Wait for it."""
+        reports.mkdir(parents=True)
+        (reports / "began").touch()
+        try:
+            time.sleep(DEADLINE_S)
+        except KeyboardInterrupt:
+            (reports / "healed").touch()
+            raise
+        raise AssertionError("nobody interrupted it")
+
+
+def row(name: str) -> Row:
+    """Return a row."""
+    return Row(id=name, title="", fault="", expected="drain")
+
+
+def of(name: str, *, room: int = 3, alone: bool = False, says: Sequence[Caught] = (Caught.GO,),
+       convicted: tuple[str, ...] = (), with_: tuple[str, ...] = ()) -> Job:  # fmt: skip
+    """Return a job that notes."""
+    work = Noted(row=row(name), says=tuple(says), convicted=convicted, with_=with_)
+    return Job(name=name, work=work, room=room, alone=alone)
+
+
+def results(jobs: list[Job], folder: Path, processors: int = 1) -> dict[str, Result]:
+    """Run jobs and return what came of each."""
+    return {job.name: result for job, result in abreast(jobs, folder, processors=processors)}
+
+
+def test_what_fits_runs_together_and_no_more(tmp_path: Path) -> None:
+    """Two of three tills' size on one processor: each sees the other, and the third comes afterwards."""
+    assert ROOM_PER_PROCESSOR == 6
+    found = results([of("A", with_=("B",)), of("B", with_=("A",)), of("C", room=6)], tmp_path)
+    assert found["A"].note == "B"
+    assert found["B"].note == "A"
+    assert (found["C"].caught, (tmp_path / "there").is_dir()) == (Caught.GO, True)
+
+
+def test_what_is_judged_by_durations_runs_alone(tmp_path: Path) -> None:
+    """Whatever would fit beside it."""
+    jobs = [of("A"), of("B", alone=True), of("C"), of("D", alone=True)]
+    found = results(jobs, tmp_path, processors=2)
+    assert (found["B"].note, found["D"].note) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("first", "convicted"), [(Caught.UNTOLD, ()), (Caught.NOT_GO, ("experience",)), (Caught.NOT_GO, ())]
+)
+def test_what_others_may_have_disturbed_is_asked_again_alone(
+    tmp_path: Path, first: Caught, convicted: tuple[str, ...]
+) -> None:
+    """A verdict withheld, or a missed duration; the second answer counts."""
+    found = results([of("A", says=(first, Caught.GO), convicted=convicted), of("B")], tmp_path)
+    assert found["A"].caught is Caught.GO
+    again = results([of("A", says=(first, first), convicted=convicted)], tmp_path)
+    assert again["A"].caught is first
+
+
+@pytest.mark.parametrize("first", [Caught.NOT_GO, Caught.ESCAPED, Caught.WRONG])
+def test_a_conviction_by_money_or_an_escape_is_never_asked_again(tmp_path: Path, first: Caught) -> None:
+    """A GO at the second try would hide it."""
+    found = results([of("A", says=(first, Caught.GO), convicted=("receipts", "experience"))], tmp_path)
+    assert found["A"].caught is first
+
+
+def test_a_rehearsal_whose_process_dies_did_not_run(tmp_path: Path) -> None:
+    """It is told, and the others go on."""
+    found = results([Job(name="A", work=Dying(row=row("A")), room=3), of("B")], tmp_path)
+    assert found["A"].caught is Caught.NOT_RUN
+    assert "ended with -9" in found["A"].note
+    assert found["B"].caught is Caught.GO
+
+
+def test_an_interrupt_ends_each_and_waits_for_its_report(tmp_path: Path) -> None:
+    """No rehearsal goes on behind a proof that has ended."""
+    jobs = [Job(name=name, work=Endless(row=row(name)), room=3) for name in ("A", "B")]
+
+    def interrupt() -> None:
+        end_s = time.monotonic() + DEADLINE_S
+        while not all((tmp_path / name / "began").exists() for name in ("A", "B")) and time.monotonic() < end_s:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        results(jobs, tmp_path)
+    assert all((tmp_path / name / "healed").exists() for name in ("A", "B"))
