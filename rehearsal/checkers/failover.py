@@ -45,6 +45,9 @@ class Accepted:
     received_ms: int
 
 
+Taken = tuple[list[Accepted], list[Accepted]]  # by the server that is live in the end, and by the other
+
+
 def check(case: Case) -> CheckResult:
     """Judge who was live, and what came of it."""
     findings = Findings(NAME)
@@ -67,7 +70,7 @@ def check(case: Case) -> CheckResult:
             findings.convict("the standby was not promoted", server=record.to_server, how=record.how)
     if not terms:
         findings.doubt("no entry was accepted in a newer term, so nobody took over")
-    _figures(findings, case, reigns, now, terms)
+    _figures(findings, case, reigns, (now, old), terms)
     recovery = findings.figures.get("failover.recovery")
     took = f"; {recovery / 1000:.1f} s without a server at worst" if recovery is not None else ""
     take_overs = f"{len(terms)} take-over{'s' if len(terms) != 1 else ''}"
@@ -239,8 +242,18 @@ def _probes(findings: Findings, case: Case) -> None:
             )  # fmt: skip
 
 
-def _figures(findings: Findings, case: Case, reigns: list[Reign], now: list[Accepted], terms: list[int]) -> None:
-    """How long it took, at worst: to notice, to promote, to the first entry, and to every till's."""
+def _figures(
+    findings: Findings,
+    case: Case,
+    reigns: list[Reign],
+    taken: tuple[list[Accepted], list[Accepted]],
+    terms: list[int],
+) -> None:
+    """How long it took, at worst: to notice, to promote, to the first entry, and to every till's.
+
+    A server that was parted from its standby and served on had not ended then, but with the last entry it took.
+    """
+    now, old = taken
     figures: dict[str, list[float]] = defaultdict(list)
     calm: list[float] = []
     rough: list[float] = []
@@ -253,6 +266,8 @@ def _figures(findings: Findings, case: Case, reigns: list[Reign], now: list[Acce
         died_ms = _died(case, writer, first_ms) or (record.detected_ms if record else None)
         if died_ms is None:
             continue
+        before = [entry.received_ms for entry in (*now, *old) if entry.term_n < term]
+        died_ms = max(died_ms, *(at_ms for at_ms in before if at_ms <= first_ms))
         by_till: dict[str, int] = {}
         for entry in of_term:
             by_till[entry.key[0]] = min(entry.received_ms, by_till.get(entry.key[0], entry.received_ms))

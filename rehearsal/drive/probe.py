@@ -132,6 +132,11 @@ def post_packed(url: str, body: bytes, *, token: str) -> tuple[int, bytes]:
         raise Refused(f"no answer: {getattr(error, 'reason', error)}") from error
 
 
+def silent(probes: Sequence[Probe]) -> bool:
+    """Say whether a server took nothing, and left a question without an answer."""
+    return any(one.status == 0 for one in probes) and not any(one.accepted for one in probes)
+
+
 def told(probes: Sequence[Probe]) -> str:
     """Return what a server said, in words."""
     return ", ".join(f"{one.ask}: {'ACCEPTED' if one.accepted else one.code or one.status}" for one in probes)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from chaos.errors import ChaosError
 from rehearsal.drive.operator import Operator, parity_of
-from rehearsal.drive.probe import ProbeTill, told
+from rehearsal.drive.probe import ProbeTill, silent, told
 from rehearsal.drive.reigns import Reigns
 from rehearsal.drive.till_api import Refused
 from rehearsal.evidence.databases import WitnessUnreadable
@@ -136,7 +136,9 @@ class Takeover:
 
         passed, text = self._until(until - 2 * POLL_S, look)
         probes = self.probe.ask(old.server)
-        refused = bool(probes) and not any(one.accepted or one.status == 0 for one in probes)
+        while silent(probes) and time.monotonic() < until and not self._stop.wait(POLL_S):
+            probes = self.probe.ask(old.server)  # a database is back before its server
+        refused = bool(probes) and not silent(probes) and not any(one.accepted for one in probes)
         return passed and refused, f"{text}; probe till: {told(probes)}"
 
     def sums(self, tills: Sequence[str], until: float) -> Finding:

@@ -52,7 +52,7 @@ _MEASURED = {
     "memory.peak": "the kernel's account of each till",
     "failover.detect": "the fault's own clock to the operator's rule; the slowest take-over",
     "failover.promote": "the operator's clock; the slowest take-over",
-    "failover.recovery": "the fault's own clock to the promoted server's journal; the slowest take-over",
+    "failover.recovery": "the fault's clock, or the old server's last entry since, to the next's journal; worst",
     "failover.recovery.all": "the same, of every till's first entry the last",
     "failover.sales": "cashiers' history: sales under way between the death and the last till's first entry",
     "failover.refused": "of those, answered with a definite error that is no rule of the shop",

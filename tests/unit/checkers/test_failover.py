@@ -171,6 +171,17 @@ def test_parted_servers_may_both_be_live_until_they_hear_of_each_other(ask: Try)
     assert ask(shop, "failover").verdict is Verdict.VALID
 
 
+def test_a_parted_server_that_serves_on_has_not_ended_before_its_last_entry(ask: Try) -> None:
+    """Nobody was without a server while the old one still took entries."""
+    shop = failed_over()
+    shop.meta["faults"][0] |= fault(shop, "partition", DIED, ("server",))
+    dead = ask(shop, "failover").figures["failover.recovery"]
+    last_ms = shop.meta["load"]["started_ms"] + FIRST - 200
+    for file in ("server/journal.csv", "server-old/journal.csv"):
+        shop.row(file, lambda row: row["term_n"] == 1)["received_ms"] = last_ms
+    assert (dead, ask(shop, "failover").figures["failover.recovery"]) == (FIRST - DIED, 200)
+
+
 @pytest.mark.parametrize(("kind", "bit", "verdict"), [
     ("kill", True, Verdict.VALID), ("pause", True, Verdict.VALID), ("kill", False, Verdict.INVALID),
     ("kill T01", True, Verdict.INVALID),

@@ -1,0 +1,64 @@
+"""What a stage makes of an old server: fenced by its database, and by its answers to a till of a stale term."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, cast
+
+import pytest
+
+from rehearsal.drive.probe import Probe
+from rehearsal.drive.takeover import Takeover
+from rehearsal.staging.sides import LIVE, PREPRODUCTION, Side
+
+
+class Old:
+    """Stands for the old server and whoever asks it. `answers`: (accepted, status) of each asking."""
+
+    def __init__(self, *answers: tuple[bool, int]) -> None:
+        self.sides = (LIVE, PREPRODUCTION)
+        self._answers = list(answers)
+        self.asked = 0
+
+    def live(self) -> Side:
+        """The operator: preproduction is live."""
+        return PREPRODUCTION
+
+    def role(self, server: str) -> str:
+        """The witness: the old one is fenced."""
+        return "fenced" if server == "server" else "live"
+
+    def ask(self, server: str) -> list[Probe]:
+        """The probe till: the next answer, or the last again."""
+        accepted, status = self._answers[min(self.asked, len(self._answers) - 1)]
+        self.asked += 1
+        return [
+            Probe(at_ms=0, server=server, ask="upload", term_n=1, accepted=accepted, status=status, code="any")
+        ]
+
+
+def fenced(old: Old, *, within_s: float = 60.0) -> bool:
+    """Return what the stage makes of it."""
+    fake = cast("Any", old)
+    takeover = Takeover(fake, fake, reigns=fake, operator=fake, stop=threading.Event())
+    takeover.probe = fake
+    return takeover.fenced(time.monotonic() + within_s)[0]
+
+
+def test_a_server_that_is_not_up_yet_is_asked_again() -> None:
+    """A database is back before its server: nobody answers at first, and then refuses."""
+    old = Old((False, 0), (False, 0), (False, 503))
+    assert fenced(old)
+    assert old.asked == 3
+
+
+@pytest.mark.parametrize("answers", [((True, 200), (False, 503)), ((False, 0), (True, 200), (False, 503))])
+def test_one_that_takes_something_is_not_asked_again(answers: tuple[tuple[bool, int], ...]) -> None:
+    """A later refusal does not undo it."""
+    assert not fenced(Old(*answers))
+
+
+def test_one_that_never_answers_does_not_pass() -> None:
+    """Nobody knows what it would take."""
+    assert not fenced(Old((False, 0)), within_s=1.0)
