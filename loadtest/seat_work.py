@@ -51,7 +51,8 @@ class SeatWork:
         """Serve arrivals until the schedule ends, then wait for what is still open, at most `grace_s`.
 
         What was due before the seat was taken is served late, as the generator's lateness; unless somebody
-        had the seat before, or it is too long ago to be made up for.
+        had the seat before, or it is too long ago to be made up for. What waits because as many customers are in
+        flight as may be is no lateness of the generator, nor is what it holds up.
         """
         plan = self.run_data.plan
         begin_s = self.run_data.begin_s()
@@ -65,6 +66,7 @@ class SeatWork:
             until_s=plan.duration_s,
         )
         leave_s = begin_s + plan.duration_s if plan.leave_at_end and plan.duration_s is not None else math.inf
+        let_go_s = -math.inf
         for n, at_s in times:
             due_s = begin_s + at_s
             if due_s < taken_s - (0.0 if self._again else LATE_S_MAX):
@@ -72,10 +74,11 @@ class SeatWork:
             self.sleep_until(due_s)
             if self._in_flight.full():
                 self._in_flight.wait_available()
-                if time.monotonic() > leave_s:
+                let_go_s = time.monotonic()
+                if let_go_s > leave_s:
                     break
             else:
-                self._note_lateness(due_s)
+                self._note_lateness(max(due_s, let_go_s))
             self._in_flight.spawn(serve, n, due_s).link_exception(self.run_data.note_broken)
         self.settle(plan.grace_s)
 

@@ -34,7 +34,7 @@ class Span:
 
 
 def ran_out(evidence: Evidence, machines: Sequence[Machine], span: Span) -> tuple[str, ...]:
-    """Return what was at its limit within a span, the best explanation first; empty when nothing watched was."""
+    """Return what was at its limit within a span, the best explanation first; else what was nearest."""
     cores = cores_used(evidence, span)
     found = [*_caps(machines, cores), *_memory(machines), *_threads(machines, cores)]
     busy, iowait = _host(evidence, span)
@@ -47,7 +47,17 @@ def ran_out(evidence: Evidence, machines: Sequence[Machine], span: Span) -> tupl
     late = _late(evidence, span)
     if late >= LATE_MS:
         found.append(f"the load generator (up to {late:.0f} ms late)")
-    return tuple(found)
+    return tuple(found or _nearest(machines, cores))
+
+
+def _nearest(machines: Sequence[Machine], cores: Mapping[str, float]) -> list[str]:
+    """What was nearest to its cap, where nothing was at one."""
+    capped = [one for one in machines if one.cpu_limit_share and one.node in cores]
+    if not capped:
+        return []
+    one = max(capped, key=lambda machine: cores[machine.node] / (machine.cpu_limit_share or 1))
+    used = f"{cores[one.node]:.2f} of {one.cpu_limit_share:.2f} cores"
+    return [f"nothing that is watched; nearest was the processor of {one.node} ({used})"]
 
 
 def cores_used(evidence: Evidence, span: Span) -> dict[str, float]:

@@ -116,13 +116,14 @@ TILL = Machine(node="T01", capped=True, cpu_limit_share=0.75, memory_limit_mib=1
         ({"T01": 0.3, "server": 0.95}, 60, 0, ["one thread of server (0.95 cores)"]),
         ({"T01": 0.3, "server": 0.5}, 99, 0, [BUSY]),
         ({"T01": 0.3}, 20, 60, ["the machine's disk (60 % of the time waiting for it)"]),
-        ({"T01": 0.3}, 20, 0, []),
+        ({"T01": 0.3}, 20, 0, ["nothing that is watched; nearest was the processor of T01 (0.30 of 0.75 cores)"]),
+        ({"server": 0.3}, 20, 0, []),
     ],
 )  # fmt: skip
 def test_what_ran_out_is_named(
     tmp_path: Path, cores: dict[str, float], busy: float, iowait: float, said: list[str]
 ) -> None:
-    """A cap explains before the machine does; where nothing was at its limit, nothing is named."""
+    """A cap explains before the machine does; where nothing was at its limit, what was nearest to a cap."""
     table(tmp_path, "nodes", [row for node, used in cores.items() for row in node_rows(node, used)])
     table(tmp_path, "host", host_rows(busy, iowait))
     assert list(ran_out(Evidence(tmp_path), [TILL], SPAN)) == said
