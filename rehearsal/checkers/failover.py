@@ -242,13 +242,7 @@ def _probes(findings: Findings, case: Case) -> None:
             )  # fmt: skip
 
 
-def _figures(
-    findings: Findings,
-    case: Case,
-    reigns: list[Reign],
-    taken: tuple[list[Accepted], list[Accepted]],
-    terms: list[int],
-) -> None:
+def _figures(findings: Findings, case: Case, reigns: list[Reign], taken: Taken, terms: list[int]) -> None:
     """How long it took, at worst: to notice, to promote, to the first entry, and to every till's.
 
     A server that was parted from its standby and served on had not ended then, but with the last entry it took.
@@ -266,8 +260,8 @@ def _figures(
         died_ms = _died(case, writer, first_ms) or (record.detected_ms if record else None)
         if died_ms is None:
             continue
-        before = [entry.received_ms for entry in (*now, *old) if entry.term_n < term]
-        died_ms = max(died_ms, *(at_ms for at_ms in before if at_ms <= first_ms))
+        before = (entry.received_ms for entry in (*now, *old) if entry.term_n < term)
+        died_ms = max([died_ms, *(at_ms for at_ms in before if at_ms <= first_ms)])
         by_till: dict[str, int] = {}
         for entry in of_term:
             by_till[entry.key[0]] = min(entry.received_ms, by_till.get(entry.key[0], entry.received_ms))

@@ -6,7 +6,6 @@ others is asked once more alone, and that answer counts; Ctrl-C heals, stops and
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from collections import deque
@@ -19,11 +18,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
+from chaos.fleet.warden import PR_SET_PDEATHSIG, process_control
 from rehearsal.prove.row import Caught, Result, Row
 
 ROOM_PER_PROCESSOR = 6  # 8 saturated two processors: 12 of 22 rehearsals had to be asked again
 FELT = "experience"
-_PR_SET_PDEATHSIG = 1
 _context = get_context("spawn")
 
 
@@ -122,7 +121,8 @@ def _disturbed(job: Job, result: Result) -> bool:
 def _perform(work: Work, folder: Path, told: Connection, parent: int) -> None:
     """Be the process of one rehearsal: a Ctrl-C reaches it once, by its parent, and it ends with that."""
     os.setpgrp()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if (control := process_control()) is not None:
+        control(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         return
     with suppress(KeyboardInterrupt):

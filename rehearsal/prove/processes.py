@@ -115,7 +115,7 @@ def _of_both(own: Result, twin: Result) -> Result:
         return own
     note = f"without the bug its scenario is not GO: {twin.note}"
     caught = Caught.WRONG if twin.caught is Caught.NOT_GO else twin.caught
-    return replace(own, caught=caught, convicted=twin.convicted, note=note)
+    return replace(twin, row=own.row, caught=caught, note=note)
 
 
 def _not_run(row: Row, note: str, *, seconds: float = 0.0) -> Result:

@@ -50,18 +50,8 @@ class _TimedSocket(socket.socket):
         super().sendall(*args, **kwargs)
 
 
-class _TimedTls(ssl.SSLSocket):
+class _TimedTls(_TimedSocket, ssl.SSLSocket):
     """The same over TLS."""
-
-    deadline: Deadline
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(self.deadline.left())
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(self.deadline.left())
-        super().sendall(*args, **kwargs)
 
 
 class Patience:

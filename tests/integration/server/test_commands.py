@@ -19,6 +19,7 @@ import pytest
 import urllib3
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from chaos.waiting import wait_until
 from syncref.server.embedded import EmbeddedPostgres, embedded
 from tests.integration.conftest import new_database
 
@@ -153,9 +154,7 @@ def test_whichever_worker_answers_tells_the_sum_of_all_and_of_the_dead(config: P
 
 def await_counted(url: str, count: float) -> None:
     """Wait until all requests of /v1/alive are counted."""
-    end = time.monotonic() + WAIT_S
-    while counted(url, "/v1/alive") < count and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_until(lambda: counted(url, "/v1/alive") >= count, WAIT_S, every_s=0.02)
 
 
 def counted(url: str, route: str) -> float:

@@ -182,6 +182,16 @@ def test_a_parted_server_that_serves_on_has_not_ended_before_its_last_entry(ask:
     assert (dead, ask(shop, "failover").figures["failover.recovery"]) == (FIRST - DIED, 200)
 
 
+def test_a_server_that_died_before_its_first_entry_died_of_its_fault(ask: Try) -> None:
+    """Nothing was taken in the earlier term, so there is no last entry: the fault ended it."""
+    shop = failed_over()
+    for row in shop.files["server/journal.csv"]:
+        if row["term_n"] == 1:
+            row |= {"term_n": 2, "received_ms": shop.meta["load"]["started_ms"] + FIRST}
+    del shop.files["server-old/journal.csv"]
+    assert ask(shop, "failover").figures["failover.recovery"] == FIRST - DIED
+
+
 @pytest.mark.parametrize(("kind", "bit", "verdict"), [
     ("kill", True, Verdict.VALID), ("pause", True, Verdict.VALID), ("kill", False, Verdict.INVALID),
     ("kill T01", True, Verdict.INVALID),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -61,7 +61,7 @@ class World:
 
 
 @pytest.fixture
-def follow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[World], list[int]]]:
+def follow(monkeypatch: pytest.MonkeyPatch) -> Callable[[World], list[int]]:
     """Return what follows a schedule of one customer every 100 ms in a world, and returns the lateness noted."""
 
     def run(world: World) -> list[int]:
@@ -77,7 +77,7 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[World], list[i
         seat.follow_schedule(lambda _n, _due_s: None)
         return world.late_us
 
-    yield run
+    return run
 
 
 def test_what_a_busy_till_holds_up_is_no_lateness_of_the_generator(follow: Callable[[World], list[int]]) -> None:

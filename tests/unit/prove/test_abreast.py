@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.waiting import wait_until
 from rehearsal.prove.abreast import ROOM_PER_PROCESSOR, Job, abreast
 from rehearsal.prove.row import Caught, Result, Row
 
@@ -20,7 +21,7 @@ DEADLINE_S = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
-    """Stands for a rehearsal: notes who else is at work, as long as `with_` are not there too.
+    """Stands for a rehearsal: waits for `with_`, and notes who else is at work.
 
     `says`: its results, the first time and when asked again.
     """
@@ -37,9 +38,7 @@ class Noted:
         there.mkdir(parents=True, exist_ok=True)
         mine = there / self.row.id
         mine.touch()
-        end_s = time.monotonic() + DEADLINE_S
-        while not all((there / name).exists() for name in self.with_) and time.monotonic() < end_s:
-            time.sleep(0.01)
+        wait_until(lambda: all((there / name).exists() for name in self.with_), DEADLINE_S, every_s=0.01)
         beside = sorted(path.name for path in there.iterdir() if path != mine)
         if not self.with_:  # whoever waits for others keeps its mark: they wait for it
             mine.unlink()
@@ -71,7 +70,7 @@ class Endless:
         reports.mkdir(parents=True)
         (reports / "began").touch()
         try:
-            time.sleep(DEADLINE_S)
+            time.sleep(DEADLINE_S)  # what is tried is that the interrupt ends it
         except KeyboardInterrupt:
             (reports / "healed").touch()
             raise
@@ -150,9 +149,8 @@ def test_an_interrupt_ends_each_and_waits_for_its_report(tmp_path: Path) -> None
     jobs = [Job(name=name, work=Endless(row=row(name)), room=3) for name in ("A", "B")]
 
     def interrupt() -> None:
-        end_s = time.monotonic() + DEADLINE_S
-        while not all((tmp_path / name / "began").exists() for name in ("A", "B")) and time.monotonic() < end_s:
-            time.sleep(0.01)
+        began = [tmp_path / name / "began" for name in ("A", "B")]
+        wait_until(lambda: all(path.exists() for path in began), DEADLINE_S, every_s=0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
