@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from chaos.errors import ChaosError, FaultInvalid
-from chaos.faults.base import Context, Fault
+from chaos.faults.base import Context, Fault, Healed
 from chaos.faults.catalogue import FAULTS, fault
 from chaos.faults.parameters import check, described
 from rehearsal.drive.watching import Control
@@ -22,6 +22,7 @@ from rehearsal.plan.table import closest
 
 OBSERVE_EVERY_S = 0.5
 TOUCH_GRACE_S = 5.0
+READ_BACK_S = 10.0
 
 Say = Callable[[str], None]
 
@@ -227,9 +228,16 @@ class FaultRunner:
             started_ms = self._records[index].started_ms or ended_ms
             self._note(index, for_s=round(max(0, ended_ms - started_ms) / 1000, 2))
 
+    def _read_back(self, made: Fault) -> Healed:
+        """Ask until the lab is as it was: a till that has only just begun again may be slow to answer."""
+        until = time.monotonic() + READ_BACK_S
+        while not (healed := made.verify(self._context)).ok and time.monotonic() < until:
+            time.sleep(OBSERVE_EVERY_S)
+        return healed
+
     def _judge(self, index: int, made: Fault, trouble: str) -> None:
         try:
-            healed, bite = made.verify(self._context), made.evidence(self._context)
+            healed, bite = self._read_back(made), made.evidence(self._context)
         except ChaosError as error:
             self._note(index, healed=False, heal_evidence=f"reading back failed: {error}", evidence=trouble)
             return

@@ -106,7 +106,7 @@ class EmbeddedPostgres:
         _drop_slot(primary, slot)
         _run([str(binaries / "pg_basebackup"), "-D", str(partial), "-R", "-X", "stream", "-c", "fast", "-C",
               "-S", slot, "-w", "-h", url.host or "127.0.0.1", "-p", str(url.port or 5432),
-              "-U", url.username or "postgres"],
+              "-U", url.username or "postgres", *(() if self._durable else ("--no-sync",))],
              failed="pg_basebackup failed", PGPASSWORD=url.password or "")  # fmt: skip
         secret = self.folder / "password"
         secret.touch(mode=0o600)
@@ -138,8 +138,14 @@ class EmbeddedPostgres:
         secret = self.folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(password)
-        os.sync()
+        if self._durable:
+            os.sync()
         partial.rename(self.data)
+
+    @property
+    def _durable(self) -> bool:
+        """Whether a power cut may take nothing: who has switched fsync off has said that it may."""
+        return self.settings.get("fsync") != "off"
 
 
 def embedded(data_dir: Path, **settings: str) -> EmbeddedPostgres:

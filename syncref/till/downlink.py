@@ -115,6 +115,12 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
         if self._holding:
             self._calls.abort()
 
+    def ask_now(self) -> None:
+        """Have what the server holds back answered at once: that server may be gone, or not live any more."""
+        if self._holding:
+            self._hurry.set()
+            self._calls.abort()
+
     def begin(self) -> tuple[DownlinkState, Iterable[DownlinkEvent]]:
         """Return the state as stored; follow the server when the till syncs continuously."""
         with self._database.read() as connection:

@@ -75,7 +75,13 @@ class Till:
         self.tls = server_tls(settings.till.certificate_file, settings.till.key_file)
         self.caretaker = Caretaker(self.database, self.reserve)
         self._closed = self._closed_journals()
-        self.uplink = Uplink(self._parts(), retention_s=settings.sync.retention_s, owe=self._owe)
+        self.uplink = Uplink(
+            self._parts(),
+            retention_s=settings.sync.retention_s,
+            owe=self._owe,
+            term_met=self._term_met_above,
+            server_lost=self._server_lost,
+        )
         self.downlink = self._downlink()
         self.sync = TillSync(
             uplink=self.uplink,
@@ -166,8 +172,18 @@ class Till:
             wanted=self.times.wanted,
         )
 
-    def _term_met(self, term: Term) -> None:
+    def _term_met_below(self, term: Term) -> None:
         self.uplink.post(TermSeen(term=term))
+        self._tell_owed(term)
+
+    def _term_met_above(self, term: Term) -> None:
+        self.downlink.ask_now()
+        self._tell_owed(term)
+
+    def _server_lost(self) -> None:
+        self.downlink.ask_now()
+
+    def _tell_owed(self, term: Term) -> None:
         for owed in self.sync.owed:
             owed.post(TermSeen(term=term))
 
@@ -187,7 +203,7 @@ class Till:
             reserve=self.reserve,
             continuous=self.times.continuous,
             merge_soon=self.caretaker.merge_soon,
-            term_met=self._term_met,
+            term_met=self._term_met_below,
             contact_changed=self.uplink.look_again,
         )
 

@@ -66,13 +66,15 @@ class TillSync:
         self._times = times
         self._progress = progress
         self._stopping = threading.Event()
+        self._owing = threading.Lock()
         self.owed: tuple[OwedUplink, ...] = ()
 
     def owe(self, uplink: OwedUplink) -> None:
         """Upload a journal that is continued by another one as well, from now on."""
-        self.owed = (*self.owed, uplink)
-        if not self._stopping.is_set():
-            uplink.start()
+        with self._owing:  # `alive` must not meet a thread that has not begun, nor `stop` miss one that has
+            if not self._stopping.is_set():
+                uplink.start()
+                self.owed = (*self.owed, uplink)
 
     def start(self) -> None:
         """Start all threads."""
@@ -81,7 +83,8 @@ class TillSync:
 
     def stop(self) -> None:
         """End all threads."""
-        self._stopping.set()
+        with self._owing:
+            self._stopping.set()
         for owed in self.owed:
             owed.stop()
         for worker in (self._downlink, self._uplink, self._caretaker):

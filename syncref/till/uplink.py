@@ -88,6 +88,8 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         name: str = "uplink",
         retention_s: int = RETENTION_S,
         owe: Callable[[Closed], None] | None = None,
+        term_met: Callable[[Term], None] | None = None,
+        server_lost: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(name)
         self._parts = parts
@@ -101,6 +103,10 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         self._wanted = parts.wanted
         self._retention_ms = retention_s * 1000
         self._owe = owe
+        self._term_met = term_met
+        self._server_lost = server_lost
+        self._term: Term | None = None
+        self._reached = False
         self._rebased = False
         self._cluster = ""
         self._pruned_s = -PRUNE_EVERY_S
@@ -141,6 +147,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         term = None
         if stored.term_n is not None and stored.term_id is not None:
             term = Term(cluster=stored.cluster, n=stored.term_n, id=stored.term_id)
+        self._term = term
         with self._database.read() as connection:
             lowest = anchor_of(connection, stored.key)
         self._progress.lost()
@@ -247,6 +254,9 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
 
     def _persist(self, effect: PersistProgress) -> UplinkEvent | None:
         self.moved(acked=effect.acked, safe=effect.safe)
+        if effect.term != self._term and self._term_met is not None:
+            self._term_met(effect.term)
+        self._term = effect.term
         self._pace.give_way()
         try:
             with self._database.step(durable=effect.wait) as connection:
@@ -302,10 +312,19 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
             )
         except Unreachable as error:
             self.failed(error)
+            self._reach(False)
             return TransportFailed(request=effect.request, draw=self.draw())
         self.contact_ms = self._clock.now_ms()
         self.error = None
+        self._reach(True)
         return answer
+
+    def _reach(self, reached: bool) -> None:
+        """Tell the downlink when a server went, which may be waiting for that server's next change."""
+        lost = self._reached and not reached
+        self._reached = reached
+        if lost and self._server_lost is not None and not self._stopping.is_set():
+            self._server_lost()
 
     def _hello(self, base: str, effect: SendHello) -> HelloAnswered:
         assert self.state is not None

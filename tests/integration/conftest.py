@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from syncref.server.embedded import EmbeddedPostgres
+from tests.integration.server.pair import Pair
 from tests.postgres import running_postgres
 
 _numbers = itertools.count(1)
@@ -36,3 +37,14 @@ def new_database(cluster: EmbeddedPostgres) -> str:
 def postgres_dsn(postgres_cluster: EmbeddedPostgres) -> str:
     """Return the DSN of an empty database that the tests of one module share."""
     return new_database(postgres_cluster)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Yield a live database and its streaming standby; no server runs yet."""
+    made = Pair()
+    try:
+        made.stage()
+        yield made
+    finally:
+        made.close()

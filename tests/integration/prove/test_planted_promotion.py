@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -27,17 +26,6 @@ else:
     Reign._promote_database = killed
 Reign(open_engine(sys.argv[1], connections=3), peers=1, rank=1).promote()
 """
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    """Yield a live database and its streaming standby."""
-    made = Pair()
-    try:
-        made.stage()
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize(("bug", "role"), [("R11", Role.LIVE), ("", Role.PROMOTING)])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import secrets
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -134,14 +137,40 @@ class Site:
         self.stop()
 
 
+def _folder() -> Path:
+    """Return a new folder that PostgreSQL, which root runs as another account, can get through."""
+    folder = Path(tempfile.mkdtemp(prefix="syncref-test-pair-"))
+    folder.chmod(0o711)
+    return folder
+
+
+@functools.cache
+def provisioned() -> Path:
+    """Return a folder with a stopped database as provisioning leaves it, made once for all pairs."""
+    folder = _folder()
+    atexit.register(shutil.rmtree, folder)
+    secret = folder / "peer.secret"
+    secret.write_text(secrets.token_hex(16))
+    postgres = EmbeddedPostgres(folder=folder / "live", settings=_SETTINGS)
+    postgres.start()
+    try:
+        create_database(postgres.dsn("postgres"), "shop")
+        engine = open_engine(postgres.dsn("shop"), connections=3)
+        tills = [Identity(kind="till", name=f"T0{n}") for n in (1, 2, 3)]
+        known = [(who, SECRET + who.name) for who in (*tills, Identity(kind="clerk", name="alice"))]
+        provision(engine, [*known, (PEER, secret.read_text())])
+        engine.dispose()
+    finally:
+        postgres.stop()
+    return folder
+
+
 class Pair:
     """Two servers of one shop, and whoever talks to them."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="syncref-test-pair-"))
-        self.folder.chmod(0o711)
-        secret = self.folder / "peer.secret"
-        secret.write_text(secrets.token_hex(16))
+        self.folder = _folder()
+        secret = provisioned() / "peer.secret"
         self.live, self.preprod = (
             Site(
                 name=name,
@@ -156,14 +185,9 @@ class Pair:
         self.clients: list[Client] = []
 
     def stage(self) -> None:
-        """Provision the live server's database and copy it as a standby; no server runs yet."""
+        """Start the live server's provisioned database and copy it as a standby; no server runs yet."""
+        subprocess.run(["cp", "-a", provisioned() / "live", self.live.postgres.folder], check=True)
         self.live.postgres.start()
-        create_database(self.live.postgres.dsn("postgres"), "shop")
-        engine = self.live.engine()
-        tills = [Identity(kind="till", name=f"T0{n}") for n in (1, 2, 3)]
-        known = [(who, SECRET + who.name) for who in (*tills, Identity(kind="clerk", name="alice"))]
-        provision(engine, [*known, (PEER, self.live.secret_file.read_text())])
-        engine.dispose()
         self.copy()
 
     def copy(self) -> None:

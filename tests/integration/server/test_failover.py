@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,17 +15,6 @@ from tests.integration.server.pair import Pair, Site, until
 from tests.integration.server.shop import Till
 
 ACME = {"vendor_id": "V1", "name": "Acme"}
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    """Yield a live database and its streaming standby; no server runs yet."""
-    made = Pair()
-    try:
-        made.stage()
-        yield made
-    finally:
-        made.close()
 
 
 def replayed(pair: Pair, site: Site, till: Till) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -115,14 +114,9 @@ def _now() -> int:
 
 
 @pytest.fixture
-def story(tmp_path: Path) -> Iterator[Story]:
-    """Yield a story that has begun."""
-    pair = Pair()
-    try:
-        pair.stage()
-        yield Story(pair, tmp_path / "evidence")
-    finally:
-        pair.close()
+def story(pair: Pair, tmp_path: Path) -> Story:
+    """Return a story that has begun."""
+    return Story(pair, tmp_path / "evidence")
 
 
 def surpassed(story: Story, *, fenced: bool) -> CheckResult:

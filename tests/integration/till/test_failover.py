@@ -25,21 +25,16 @@ MASTERS = {
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Yield a live server with masters and its preproduction, both running."""
-    made = Pair()
-    try:
-        made.stage()
-        for name, content in MASTERS.items():
-            (tmp_path / f"{name}.csv").write_text(content)
-        engine = made.live.engine()
-        provision_server(engine, [])
-        import_folder(engine, tmp_path, at_ms=1)
-        engine.dispose()
-        made.start()
-        yield made
-    finally:
-        made.close()
+def pair(pair: Pair, tmp_path: Path) -> Pair:
+    """Return a live server with masters and its preproduction, both running."""
+    for name, content in MASTERS.items():
+        (tmp_path / f"{name}.csv").write_text(content)
+    engine = pair.live.engine()
+    provision_server(engine, [])
+    import_folder(engine, tmp_path, at_ms=1)
+    engine.dispose()
+    pair.start()
+    return pair
 
 
 @pytest.fixture

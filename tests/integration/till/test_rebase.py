@@ -172,7 +172,7 @@ def test_what_a_server_has_otherwise_of_an_old_journal_goes_on_in_the_new_one(
     hashes = server.hashes[old][:3]
     server.hashes = {old: [*hashes, chain_hash(hashes[-1], clones)]}
     server.term = TermWire(cluster=server.term.cluster, n=server.term.n + 1, id=secrets.token_bytes(16))
-    server.announce()
+    shop.till.uplink.look_again()
     shop.until(lambda: len(receipts_of(server)) == 5, "all receipts")
     assert server.entries[old] == [*common, clones]
     found = receipts_of(server)

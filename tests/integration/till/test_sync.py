@@ -147,6 +147,29 @@ def test_a_black_hole_neither_hangs_the_sync_nor_the_sale(shop: Shop, server: Fa
     assert len(on_server(shop, server)) == 7
 
 
+def test_a_server_that_fell_silent_is_not_waited_for_by_the_masters(
+    till_dsn: str, tmp_path: Path, server: FakeServer
+) -> None:
+    """The upload finds out by its deadline; what the server holds back for 20 s is then asked elsewhere."""
+    other = FakeServer()
+    shop = open_shop(till_dsn, tmp_path, server, other, request_timeout_ms=500)
+    shop.till.start()
+    try:
+        shop.until_loaded()
+        shop.open_day()
+        shop.until_acked()
+        shop.until(lambda: shop.till.downlink._holding, "following the server")
+        server.black_hole = True
+        began_s = time.monotonic()
+        shop.sell()
+        shop.until(lambda: "GET /v1/feed" in other.requests, "asking the next server")
+        assert time.monotonic() - began_s < 15
+    finally:
+        server.black_hole = False
+        shop.till.stop()
+        other.close()
+
+
 def test_the_next_server_is_found(till_dsn: str, tmp_path: Path, server: FakeServer) -> None:
     """A dead first server is left behind, without anybody's help."""
     dead = FakeServer()

@@ -24,10 +24,10 @@ CONTEXT = Context(fleet=cast(Any, None), witness=cast(Any, None))
 class Scripted(Noop):
     """A fault that does as told, and remembers what was called."""
 
-    def __init__(self, *, fails_in: str = "", obstacle: str | None = None, healed: bool = True) -> None:
+    def __init__(self, *, fails_in: str = "", obstacle: str | None = None, healed_at: int | None = 1) -> None:
         super().__init__(("T01",))
         self.calls: list[str] = []
-        self.fails_in, self.why, self.healed = fails_in, obstacle, healed
+        self.fails_in, self.why, self.healed_at = fails_in, obstacle, healed_at
 
     def called(self, name: str) -> None:
         """Remember, and fail where told."""
@@ -50,7 +50,8 @@ class Scripted(Noop):
     def verify(self, context: Context) -> Healed:
         """Read back."""
         self.called("verify")
-        return Healed(ok=self.healed, text="read back")
+        ok = self.healed_at is not None and self.calls.count("verify") >= self.healed_at
+        return Healed(ok=ok, text="read back")
 
     def evidence(self, context: Context) -> Bite:
         """Show."""
@@ -62,6 +63,7 @@ def run(fault: Fault, monkeypatch: pytest.MonkeyPatch, *, at_s: float = 0.0) -> 
     """Run one fault to its end, or up to an early heal."""
     monkeypatch.setattr(module, "fault", lambda *_: fault)
     monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr(module, "READ_BACK_S", 0.2)
     plan = FaultPlan(kind="noop", targets=("T01",), at_s=at_s, for_s=0.0)
     scenario = Scenario(
         name="x", title="x", seed=1, claims=(), thresholds=(), load=LoadPlan(duration_s=10), stages=(),
@@ -99,10 +101,20 @@ def test_a_failed_injection_is_lifted_and_never_counts(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("fails_in", ["lift", "verify"])
 def test_a_failed_heal_is_on_record(monkeypatch: pytest.MonkeyPatch, fails_in: str) -> None:
     """Lifting is tried again; what can't be read back is not healed."""
-    fault = Scripted(fails_in=fails_in, healed=False)
+    fault = Scripted(fails_in=fails_in, healed_at=None)
     record = run(fault, monkeypatch)
     assert record.healed is False
     assert fault.calls.count("lift") == (3 if fails_in == "lift" else 1)
+
+
+@pytest.mark.parametrize("healed_at", [3, None])
+def test_what_is_not_back_at_once_is_asked_again(monkeypatch: pytest.MonkeyPatch, healed_at: int | None) -> None:
+    """A node may be slow to answer after its start; one that never does is not healed."""
+    fault = Scripted(healed_at=healed_at)
+    record = run(fault, monkeypatch)
+    assert record.healed is (healed_at is not None)
+    assert fault.calls.count("verify") >= 3
+    assert fault.calls[-1] == "evidence"
 
 
 def test_what_can_not_be_run_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:

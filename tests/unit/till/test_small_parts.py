@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +20,7 @@ from syncref.till.clock import TillClock
 from syncref.till.connection import Patience
 from syncref.till.deadline import HttpLine, Rejected, Unreachable
 from syncref.till.schedule import window_end
+from syncref.till.sync import TillSync
 
 OVER = threading.Event()
 
@@ -241,3 +243,45 @@ def test_little_room_stops_staging_and_then_downloads(tmp_path: Path, monkeypatc
     for free, room in ((5000, "ok"), (1500, "no_staging"), (900, "no_downloads")):
         monkeypatch.setattr(reserve, "_free", lambda free=free: free)
         assert reserve.room() == room
+
+
+class Half:
+    """A half of the sync that looks at the whole while it starts."""
+
+    def __init__(self, seen: list[bool] | None = None) -> None:
+        self.sync: TillSync | None = None
+        self.seen = seen if seen is not None else []
+        self.running = False
+
+    def start(self) -> None:
+        """Start."""
+        if self.sync is not None:
+            self.seen.append(self.sync.alive())
+        self.running = True
+
+    def stop(self) -> None:
+        """Stop."""
+        self.running = False
+
+    def alive(self) -> bool:
+        """Return whether it was started and not stopped."""
+        return self.running
+
+
+def test_an_upload_that_is_just_starting_is_not_taken_for_a_dead_one() -> None:
+    """A till that goes on in a new journal stays healthy, and starts nothing once it stops."""
+    parts: list[Any] = [Half(), Half(), Half()]
+    sync = TillSync(
+        uplink=parts[0], downlink=parts[1], caretaker=parts[2], times=cast(Any, None), progress=cast(Any, None)
+    )
+    sync.start()
+    owed = Half()
+    owed.sync = sync
+    sync.owe(cast(Any, owed))
+    assert (owed.seen, owed.running, sync.alive()) == ([True], True, True)
+    owed.running = False
+    assert not sync.alive()
+    sync.stop()
+    late = Half()
+    sync.owe(cast(Any, late))
+    assert not late.running
