@@ -6,11 +6,12 @@ SCENARIO ?= go-live
 FLEET ?= process
 ARGS ?=
 
-.PHONY: rehearse test check lint types unit bench mutants clean help
+.PHONY: rehearse test check lint types unit long bench mutants clean help
 
 help:
 	@echo "make rehearse   run the go-live rehearsal (SCENARIO=..., FLEET=docker, ARGS=...)"
-	@echo "make test       lint, types and all tests"
+	@echo "make test       lint, types and tests"
+	@echo "make long       the tests that take their time: a crash at every boundary, thousands of simulated gates, ..."
 	@echo "make bench      benchmarks, written to reports/bench/benchmark.json"
 	@echo "make mutants    mutate the protocol cores and count what tests and schedules kill (ARGS=--sample 400)"
 	@echo "make clean      remove .venv and caches"
@@ -30,7 +31,10 @@ types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.ready-dev
-	@.ci/tests -n 2 $(ARGS)
+	@.ci/tests -n 2 -m "not long" $(ARGS)
+
+long: $(VENV)/.ready-dev
+	@.ci/tests -n 2 -m long $(ARGS)
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m loadtest.bench $(ARGS)

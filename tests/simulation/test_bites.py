@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from chaos.fleet.simulated.bites import KINDS, told
 from chaos.fleet.simulated.run import play_seeds
 
 SEEDS = 1500
 
 
+@pytest.mark.long
 def test_every_misfortune_bites_within_a_ci_run() -> None:
     """Fewer schedules than CI plays are enough for each kind to be felt at least once."""
     counts: Counter[str] = Counter()

@@ -142,6 +142,7 @@ def test_the_day_is_closed_with_the_cash_that_the_history_counts(tmp_path: Path,
     assert missing.returncode == 2 and "nowhere.json" in missing.stderr
 
 
+@pytest.mark.long
 def test_two_processes_share_the_tills_without_doubling_a_schedule(tmp_path: Path, masters: Path) -> None:
     """Each till is served by one worker, histories have names of their own, latencies are merged."""
     tills = [*(FakeTill(f"T{i:02d}") for i in range(1, 5)), FakeTill("office")]
@@ -195,6 +196,7 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
                 process.stderr.close()
 
 
+@pytest.mark.long
 def test_a_worker_of_another_machine_gets_the_plan_and_sends_its_history(tmp_path: Path, masters: Path) -> None:
     """It has no plan file and another folder; the master's folder holds everybody's whole history."""
     tills = [*(FakeTill(f"T{i:02d}") for i in range(1, 5)), FakeTill("office")]
@@ -210,6 +212,7 @@ def test_a_worker_of_another_machine_gets_the_plan_and_sends_its_history(tmp_pat
     assert missing(tmp_path / "out") == []
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_leaves_a_history_without_an_end(tmp_path: Path, masters: Path) -> None:
     """Its seats go to the others; that it is gone can't be overlooked."""
     tills = [*(FakeTill(f"T{i:02d}") for i in range(1, 5)), FakeTill("office")]

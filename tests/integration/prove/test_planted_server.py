@@ -99,6 +99,7 @@ def half_upload(site: PlantedSite) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("site", ["", "R7", "R10"], indirect=True)
 def test_a_vanished_client_stops_only_a_server_with_the_bug(site: PlantedSite) -> None:
     """R7 and R10: while half an upload hangs, another till's entries arrive, or never do."""
@@ -108,6 +109,7 @@ def test_a_vanished_client_stops_only_a_server_with_the_bug(site: PlantedSite) -
         site.shows(lambda: bool(site.status()["backlog"] == 0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("site", ["", "R12"], indirect=True)
 def test_an_idle_clerk_stops_only_a_feed_with_the_bug(site: PlantedSite) -> None:
     """R12: after a transaction was open for a while, and is committed, the feed goes on, or never does."""

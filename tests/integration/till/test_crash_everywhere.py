@@ -87,6 +87,7 @@ def site(tmp_path: Path, postgres_cluster: EmbeddedPostgres) -> Iterator[CrashSi
             process.wait()
 
 
+@pytest.mark.long
 def test_a_hard_end_at_every_boundary_loses_and_doubles_nothing(site: CrashSite) -> None:
     """First load, sales, uploads, handshakes, applied prices and the server's ingest: in the end all agree."""
     asked: list[str] = []

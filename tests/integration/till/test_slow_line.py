@@ -85,6 +85,7 @@ def arrive(site: Site, seed: int) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.long
 def test_masters_arrive_over_a_line_that_never_carries_a_whole_page(slow: Site) -> None:
     """Neither the chunk of a first load nor the page of a later change comes in time: shorter ones do."""
     carried = RATE_KB_S * TIMEOUT_MS

@@ -48,12 +48,14 @@ def gate(block: Block, rule: Rule | None = None, blocks_max: int = 10**6) -> Dec
     return decide(block, figures=FIGURES, rule=rule or Rule(), time_left=lambda: next(left) > 0)
 
 
+@pytest.mark.long
 def test_identical_code_fails_no_more_often_than_stated() -> None:
     """2,000 simulated gates of code against itself, three figures each: at most 1 % fail, 5 % being stated."""
     failed = sum(gate(noisy(seed)).outcome is Outcome.NO_GO for seed in range(GATES))
     assert failed <= GATES * 0.01
 
 
+@pytest.mark.long
 def test_code_that_is_slower_by_the_margin_fails_no_more_often_than_alpha() -> None:
     """The worst case of the promise: truly slower by exactly the margin, looked at three times."""
     rule = Rule(margin=0.10, alpha=0.05)
