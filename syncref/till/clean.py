@@ -24,9 +24,9 @@ from syncref.store.till_rebase import closed_journals
 from syncref.store.till_state import read_state
 from syncref.till.alarms import Alarms
 from syncref.till.clock import TillClock
+from syncref.till.credentials import verifier_of
 from syncref.till.listen import listen
 from syncref.till.owed import OwedUplink
-from syncref.till.process import verifier_of
 from syncref.till.progress import Progress
 from syncref.till.servers import ServerCalls
 from syncref.till.uplink import Uplink, UplinkParts

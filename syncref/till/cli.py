@@ -52,8 +52,8 @@ def provision_till(
     from syncref.config import load_till
     from syncref.store.till_open import TillDatabase
     from syncref.store.till_provision import provision
+    from syncref.till.credentials import read_secret, verifier_of
     from syncref.till.first_contact import ask_cluster
-    from syncref.till.process import read_secret, verifier_of
 
     if (export is not None or cancel) and not cleaning:
         raise click.UsageError("--export and --cancel need --clean")

@@ -10,14 +10,13 @@ import signal
 import socket
 import sys
 from contextlib import closing, suppress
-from functools import partial
 
 from syncref.config import TillSettings
 from syncref.core.downlink_messages import DownlinkOptions
 from syncref.core.uplink_messages import TermSeen, UplinkOptions
 from syncref.domain.identity import Term
 from syncref.domain.masters import MASTERS
-from syncref.errors import ConfigInvalid, SyncrefError
+from syncref.errors import SyncrefError
 from syncref.logs import event
 from syncref.metrics import Meter
 from syncref.store.till_journal import check_chain
@@ -27,13 +26,12 @@ from syncref.store.till_rebase import Closed, closed_journals
 from syncref.store.till_reserve import FileReserve, Reserve
 from syncref.store.till_reserve_table import TableReserve
 from syncref.store.till_state import TillState
-from syncref.store.till_trusted import read_trusted_s, write_trusted_s
 from syncref.till.alarms import Alarms
 from syncref.till.app import build_app
 from syncref.till.caretaker import Caretaker
 from syncref.till.checkout import Checkout
 from syncref.till.clock import TillClock
-from syncref.till.connection import Verifier
+from syncref.till.credentials import read_secret, verifier_of
 from syncref.till.desk import Desk
 from syncref.till.downlink import Downlink
 from syncref.till.listen import listen
@@ -44,9 +42,8 @@ from syncref.till.schedule import Timetable
 from syncref.till.servers import ServerCalls, Wallet
 from syncref.till.sessions import Sessions
 from syncref.till.sync import SyncTimes, TillSync
-from syncref.till.trusted_time import TrustedTime
 from syncref.till.uplink import Uplink, UplinkParts
-from syncref.tls import Trust, server_tls
+from syncref.tls import server_tls
 
 _log = logging.getLogger("syncref.till")
 _SWITCH_INTERVAL_S = 0.0005
@@ -211,35 +208,6 @@ class Till:
 def reserve_of(database: TillDatabase) -> Reserve:
     """Return the reserve that fits a till's database."""
     return TableReserve(database) if database.path is None else FileReserve(database.path)
-
-
-def verifier_of(settings: TillSettings, database: TillDatabase | None) -> Verifier | None:
-    """Return how this till knows its servers; None when it speaks plain HTTP to all. Raises ConfigInvalid.
-
-    The trusted time is kept in the database, if there is one already. Without `ca_file` the system's
-    authorities are believed, and its clock.
-    """
-    if not any(server.startswith("https://") for server in settings.till.servers):
-        return None
-    trust = Trust(settings.till.ca_file, dates_by_caller=settings.till.ca_file is not None)
-    floor_s = trust.valid_from_s() if settings.till.ca_file is not None else 0.0
-    if database is None:
-        return Verifier(trust=trust, time=TrustedTime(floor_s))
-    stored_s = read_trusted_s(database)
-    store = partial(write_trusted_s, database)
-    return Verifier(trust=trust, time=TrustedTime(max(floor_s, stored_s), store=store))
-
-
-def read_secret(settings: TillSettings) -> str:
-    """Return the till's credential. Raises ConfigInvalid."""
-    file = settings.till.credential_file
-    try:
-        secret = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"[till] credential_file {file} can't be read: {error}") from error
-    if not secret:
-        raise ConfigInvalid(f"[till] credential_file {file} is empty")
-    return secret
 
 
 def run(settings: TillSettings) -> None:
