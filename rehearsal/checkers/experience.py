@@ -12,7 +12,7 @@ from rehearsal.checkers.history import RECEIPT_KINDS
 from rehearsal.checkers.host import saturated
 from rehearsal.measures import measure
 from rehearsal.model import CheckResult
-from rehearsal.plan.threshold import FIGURES, Threshold, ThresholdInvalid, parse_threshold
+from rehearsal.plan.threshold import Threshold, ThresholdInvalid, is_duration, parse_threshold
 
 NAME = "experience"
 HOG = "memory_hog"
@@ -49,7 +49,7 @@ def _rule(findings: Findings, threshold: Threshold, figures: dict[str, float], b
     findings.checked += 1
     if threshold.holds(measured):
         return
-    if busy and FIGURES[threshold.figure] == "duration":
+    if busy and is_duration(threshold):
         findings.doubt(
             "does not hold, on a saturated host", rule=threshold.rule, measured=f"{measured:.1f}", host=busy
         )

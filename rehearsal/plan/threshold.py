@@ -89,6 +89,11 @@ def parse_threshold(rule: str) -> Threshold:
     return Threshold(rule=rule.strip(), figure=figure, comparison=comparison, limit=_limit(value, kind))
 
 
+def is_duration(threshold: Threshold) -> bool:
+    """Say whether a rule is about how long something took."""
+    return FIGURES.get(threshold.figure) == "duration"
+
+
 def _limit(value: str, kind: str) -> float:
     match = _VALUE.fullmatch(value)
     units = UNITS[kind]

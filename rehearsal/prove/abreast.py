@@ -114,8 +114,7 @@ def _disturbed(job: Job, result: Result) -> bool:
     """Say whether a result may be due to what ran beside it."""
     if job.alone:
         return False
-    missed = result.caught is Caught.NOT_GO and set(result.convicted) <= {FELT}
-    return missed or result.caught is Caught.UNTOLD
+    return result.caught is Caught.UNTOLD or (result.caught is Caught.NOT_GO and result.late)
 
 
 def _perform(work: Work, folder: Path, told: Connection, parent: int) -> None:

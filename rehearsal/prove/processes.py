@@ -17,6 +17,7 @@ from rehearsal.conduct import CouldNotRun, Rewrite, conduct
 from rehearsal.model import Judgement, Outcome, RunRecord, Verdict
 from rehearsal.options import Options
 from rehearsal.plan.loader import ScenarioInvalid
+from rehearsal.plan.threshold import is_duration, parse_threshold
 from rehearsal.progress import Progress
 from rehearsal.prove.abreast import FELT, Job, abreast
 from rehearsal.prove.launcher import plant_in
@@ -52,6 +53,7 @@ class Clean:
             seconds=time.monotonic() - started,
             note="" if verdict is Outcome.GO else record.judgement.why,
             ran=str(record.folder),
+            late=late(record.judgement),
         )
 
 
@@ -149,6 +151,18 @@ def run_quietly(path: Path, reports: Path, *, fleet: str = "process", rewrite: R
 def convicting(judgement: Judgement) -> tuple[str, ...]:
     """Return the checkers that said INVALID."""
     return tuple(check.name for check in judgement.checks if check.verdict is Verdict.INVALID)
+
+
+def late(judgement: Judgement) -> bool:
+    """Say whether nothing is wrong but that durations were missed."""
+    missed = [rule.rule for rule in judgement.thresholds if rule.passed is False]
+    slow = [is_duration(parse_threshold(rule)) for rule in missed]
+    return bool(slow) and all(slow) and set(convicting(judgement)) <= {FELT} and not _without_a_rule(judgement)
+
+
+def _without_a_rule(judgement: Judgement) -> bool:
+    felt = [check for check in judgement.checks if check.name == FELT]
+    return any(not row.get("rule") for check in felt for row in check.evidence)
 
 
 def why(judgement: Judgement, expected: str) -> str:

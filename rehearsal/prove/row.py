@@ -45,6 +45,7 @@ class Result:
     """What came of a row. `convicted`: the checkers that answered, the expected one among them or not.
 
     `seed` repeats it; `ran` is how, in words a user can type; `note` says what else there is to know.
+    `late`: nothing is wrong but durations, which may be due to what ran beside it.
     """
 
     row: Row
@@ -54,6 +55,7 @@ class Result:
     seconds: float = 0.0
     note: str = ""
     ran: str = ""
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
