@@ -1,15 +1,15 @@
 """When customers arrive: an open schedule that follows from the seed and never waits for the system.
 
 Gaps are exponential (a Poisson process); windows of a busier or quieter hour, and the shape of the load (a
-ramp, a spike), are thinned out of the busiest rate. The n-th arrival of a seat is the same in every run with
-that seed.
+ramp, a spike), are thinned out of the busiest rate. Visits come at their times whatever chance says. The n-th
+arrival of a seat is the same in every run with that seed.
 """
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Iterator, Sequence
-from itertools import count
 
 from loadtest.plan import Shape, Window
 
@@ -21,23 +21,31 @@ def arrival_times(
     rate_per_s: float,
     windows: Sequence[Window] = (),
     shape: Shape = (),
+    visits: Sequence[float] = (),
     until_s: float | None = None,
 ) -> Iterator[tuple[int, float]]:
     """Yield (n, seconds after the start) of each arrival, n from 0, until `until_s` (None: for ever)."""
-    rng = random.Random(f"{seed}|arrivals|{stream}")  # noqa: S311 - reproducible on purpose
+    by_chance = _by_chance(f"{seed}|arrivals|{stream}", rate_per_s, windows, shape, until_s)
+    certain = sorted(at_s for at_s in visits if until_s is None or at_s < until_s)
+    return enumerate(heapq.merge(by_chance, certain))
+
+
+def _by_chance(
+    salt: str, rate_per_s: float, windows: Sequence[Window], shape: Shape, until_s: float | None
+) -> Iterator[float]:
+    rng = random.Random(salt)  # noqa: S311 - reproducible on purpose
     highest = max([1.0, *(window.factor for window in windows)]) * max(
         (factor for _, factor in shape), default=1.0
     )
     if highest <= 0:
         return
     at_s = 0.0
-    numbers = count()
     while True:
         at_s += rng.expovariate(rate_per_s * highest)
         if until_s is not None and at_s >= until_s:
             return
         if rng.random() * highest < factor_at(windows, at_s) * shape_at(shape, at_s):
-            yield next(numbers), at_s
+            yield at_s
 
 
 def factor_at(windows: Sequence[Window], at_s: float) -> float:

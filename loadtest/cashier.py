@@ -73,6 +73,7 @@ class Cashier:
             rate_per_s=rate_per_s,
             again=seat.again,
             shape=run.plan.shape,
+            visits=[visit.at_s for visit in run.plan.visits if visit.till == till.name and seat.slot == 0],
         )
 
     def work(self) -> None:

@@ -67,6 +67,13 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     who: tuple[str, ...] = ()
 
 
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer who comes to a till `at_s` after the start, whatever chance says."""
+
+    till: str
+    at_s: float
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A whole load run.
 
@@ -79,6 +86,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     edits             kind of document → how many times as often as usual it is drawn; absent kinds: once
     in_flight_max     customers served at once by one cashier's seat; more wait, and their latency shows it
     shape             (seconds, factor) of the cashiers' rate, linear in between; empty: level
+    visits            customers beside those that the rates bring
     leave_at_end      customers still waiting when the schedule ends go away unserved, instead of being served late
     """
 
@@ -99,6 +107,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     edits: dict[str, float] = {}
     in_flight_max: int = 16
     shape: Shape = ()
+    visits: tuple[Visit, ...] = ()
     leave_at_end: bool = False
 
     @property

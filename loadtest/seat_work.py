@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -36,6 +36,7 @@ class SeatWork:
         rate_per_s: float,
         again: bool,
         shape: Shape = (),
+        visits: Sequence[float] = (),
     ) -> None:
         self.run_data = run
         self.performer = performer
@@ -44,6 +45,7 @@ class SeatWork:
         self._rate_per_s = rate_per_s
         self._again = again
         self._shape = shape
+        self._visits = visits
         self._in_flight = Pool(run.plan.in_flight_max)
         self._later = Group()
 
@@ -63,6 +65,7 @@ class SeatWork:
             rate_per_s=self._rate_per_s,
             windows=[window for window in plan.windows if not window.who or self.till in window.who],
             shape=self._shape,
+            visits=self._visits,
             until_s=plan.duration_s,
         )
         leave_s = begin_s + plan.duration_s if plan.leave_at_end and plan.duration_s is not None else math.inf

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loadtest.plan import CashierLogin, ClerkPlan, Mix, Plan, TillPlan, Window
+from loadtest.plan import CashierLogin, ClerkPlan, Mix, Plan, TillPlan, Visit, Window
 from rehearsal.plan.scenario import EDIT_KINDS, Scenario
 from rehearsal.staging.shop import Shop
 
 BACK_OFFICE = "backoffice"
+ENOUGH = 12.0  # customers expected beyond twice those needed: with so many chance hardly ever brings too few
 
 
 def load_plan(scenario: Scenario, shop: Shop, *, out_dir: Path, start_at_ms: int, business_date: str) -> Plan:
@@ -45,6 +46,7 @@ def load_plan(scenario: Scenario, shop: Shop, *, out_dir: Path, start_at_ms: int
         sale_deadline_ms=load.sale_deadline_ms,
         pairs=shop.catalogue.pairs,
         windows=windows(scenario),
+        visits=visits(scenario),
         shape=load.shape,
         leave_at_end=load.kind == "ramp",
         edits={kind: back.mix.get(kind, 0.0) for kind in EDIT_KINDS} if back.mix else {},
@@ -62,6 +64,28 @@ def windows(scenario: Scenario) -> tuple[Window, ...]:
             found.append(Window(from_s=stage.at_s, to_s=stage.ends_s, factor=stage.rate_factor, who=stage.tills))
         if not stage.edits:
             found.append(Window(from_s=stage.at_s, to_s=stage.ends_s, factor=0.0, who=(BACK_OFFICE,)))
+    return tuple(found)
+
+
+def visits(scenario: Scenario) -> tuple[Visit, ...]:
+    """Return the customers who come within each fault that lasts, where chance might bring fewer than it needs.
+
+    One more than asked for, since some only ask a price; spread over the middle of the fault, since it may begin
+    late, and over the tills that it is felt at.
+    """
+    needed, found = scenario.load.min_sales_in_fault, list[Visit]()
+    if not needed:
+        return ()
+    idle = [window for window in windows(scenario) if window.factor == 0]
+    for fault in scenario.faults:
+        felt = [till for till in scenario.fleet.tills if till in fault.targets] or list(scenario.fleet.tills)
+        if scenario.load.rate_per_s * fault.for_s * len(felt) > 2 * needed + ENOUGH:
+            continue
+        for number in range(needed + 1 if fault.for_s > 0 else 0):
+            till = felt[number % len(felt)]
+            at_s = fault.at_s + fault.for_s * (0.2 + 0.6 * number / needed)
+            if not any(till in window.who and window.from_s <= at_s < window.to_s for window in idle):
+                found.append(Visit(till=till, at_s=at_s))
     return tuple(found)
 
 

@@ -74,3 +74,14 @@ def test_a_load_without_shape_has_the_arrivals_that_it_always_had() -> None:
 def test_a_shape_at_nothing_brings_nobody() -> None:
     """A rate of zero ends the schedule instead of searching for ever."""
     assert list(arrival_times(seed=1, stream="x", rate_per_s=3, shape=((0.0, 0.0),))) == []
+
+
+def test_visits_come_whatever_chance_says() -> None:
+    """They are numbered among the others, and end with the schedule."""
+    chance = [at for _, at in arrival_times(seed=1, stream="T01|0", rate_per_s=2, until_s=10)]
+    times = list(arrival_times(seed=1, stream="T01|0", rate_per_s=2, visits=(7.5, 2.25, 12.0), until_s=10))
+    assert [n for n, _ in times] == list(range(len(chance) + 2))
+    assert [at for _, at in times] == sorted([*chance, 2.25, 7.5])
+    closed = (Window(from_s=0, to_s=10, factor=0.0),)
+    alone = arrival_times(seed=1, stream="T01|0", rate_per_s=2, windows=closed, visits=(3.0,), until_s=10)
+    assert list(alone) == [(0, 3.0)]
