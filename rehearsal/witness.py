@@ -189,6 +189,10 @@ class Witness:
             alarm=row[10] or "",
         )
 
+    def operations(self, name: str) -> frozenset[str]:
+        """Return the op ids of all that a till has journaled; raises WitnessUnreadable."""
+        return frozenset(row[0] for row in self._query(self._tills[name], "SELECT op_id FROM operation"))
+
     def server(self) -> ServerMark:
         """Return the server's mark; raises WitnessUnreadable."""
         server = self._servers[self.live()]

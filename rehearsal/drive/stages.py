@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.model import StageRecord
 from rehearsal.plan.scenario import StagePlan
 from rehearsal.staging.shop import Shop
-from rehearsal.witness import Witness
+from rehearsal.witness import TillMark, Witness
 
 POLL_S = 0.5
 OFFLINE_SETTLE_S = 2.0
@@ -31,10 +31,18 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """How far each till and the server were."""
+    """How far each till was, and the server with its present journal; who can't be read now is left out."""
 
-    heads: dict[str, int]
+    marks: dict[str, TillMark]
     durable: dict[str, int]
+
+    def behind(self, till: str, start: Level) -> bool:
+        """Say whether the server lacks what a till had at the start, or has in a journal that it began since."""
+        now, then = self.marks.get(till), start.marks.get(till)
+        if now is None or then is None:
+            return then is not None
+        needed = then.head if now.incarnation == then.incarnation else now.head
+        return self.durable.get(till, 0) < needed
 
 
 class StageRunner:
@@ -104,26 +112,22 @@ class StageRunner:
 
     def _one(self, stage: StagePlan, begin: float) -> list[tuple[bool, str]]:
         until = begin + stage.ends_s
-        before = self._level()
+        before = self._operations(stage.tills) if "selling" in stage.checks else {}
         findings = self._begun(stage, until)
-        settled = before
         if "offline" in stage.checks:
             self._stop.wait(max(0.0, min(OFFLINE_SETTLE_S, until - time.monotonic())))
-            settled = self._level()
+            settled, unplugged = self._level(), self._operations(stage.targets or stage.tills)
         self._stop.wait(max(0.0, until - time.monotonic()))
         if self._stop.is_set():
             return findings
-        after = self._level()
-        if "sums" in stage.checks:
-            findings.append(self._takeover.sums(stage.targets or stage.tills, time.monotonic() + SUMS_S))
+        ended = []  # read at once: the next stage may already undo what this one is about
         if "selling" in stage.checks:
-            idle = [till for till in stage.tills if after.heads.get(till, 0) <= before.heads.get(till, 0)]
-            sold = sum(after.heads.get(till, 0) - before.heads.get(till, 0) for till in stage.tills)
-            text = f"no entry on {', '.join(idle)}" if idle else f"{sold} entries on {len(stage.tills)} tills"
-            findings.append((not idle, text))
+            ended.append(self._selling(stage, before))
         if "offline" in stage.checks:
-            findings.append(self._offline(stage, settled, after))
-        return findings
+            ended.append(self._offline(stage, settled, unplugged))
+        if "sums" in stage.checks:
+            ended.append(self._takeover.sums(stage.targets or stage.tills, time.monotonic() + SUMS_S))
+        return findings + ended
 
     def _begun(self, stage: StagePlan, until: float) -> list[tuple[bool, str]]:
         """Do the stage's steps, and what is checked as soon as it is so."""
@@ -144,23 +148,43 @@ class StageRunner:
         wanted = {*stage.steps, *stage.checks}
         return [do() for name, do in does.items() if name in wanted and not self._stop.is_set()]
 
-    def _offline(self, stage: StagePlan, before: Level, after: Level) -> tuple[bool, str]:
+    def _selling(self, stage: StagePlan, before: dict[str, frozenset[str]]) -> tuple[bool, str]:
+        """Every till of the stage sold."""
+        sold = self._since(before, stage.tills)
+        idle = [till for till, count in sold.items() if not count]
+        if idle:
+            return False, f"no entry on {', '.join(idle)}"
+        return True, f"{sum(sold.values())} entries on {len(sold)} tills"
+
+    def _offline(self, stage: StagePlan, before: Level, known: dict[str, frozenset[str]]) -> tuple[bool, str]:
         """The targets sold on, and nothing of theirs reached the server."""
-        parts, passed = [], True
-        for till in stage.targets or stage.tills:
-            sold = after.heads.get(till, 0) - before.heads.get(till, 0)
+        parts, passed, after = [], True, self._level()
+        for till, sold in self._since(known, stage.targets or stage.tills).items():
             came = after.durable.get(till, 0) - before.durable.get(till, 0)
             passed = passed and sold > 0 and came == 0
             parts.append(f"{till} wrote {sold} entries offline, the server got {came}")
         return passed, "; ".join(parts)
+
+    def _operations(self, tills: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Return the ids of what each till has journaled: its journal may begin anew, and its numbers with it."""
+        found = {}
+        for till in tills:
+            with suppress(WitnessUnreadable, ChaosError):
+                found[till] = self._witness.operations(till)
+        return found
+
+    def _since(self, known: dict[str, frozenset[str]], tills: Iterable[str]) -> dict[str, int]:
+        """Return how many operations each till journaled since; none where it could not be read then or now."""
+        now, none = self._operations(tills), frozenset[str]()
+        return {till: len(now.get(till, none) - known.get(till, now.get(till, none))) for till in tills}
 
     def _synced(self, stage: StagePlan, until: float) -> tuple[bool, str]:
         """Everything that the targets had at the stage's start is on the server before its end."""
         start, begun = self._level(), time.monotonic()
         targets = stage.targets or stage.tills
         while True:
-            durable = self._level().durable
-            behind = [till for till in targets if durable.get(till, 0) < start.heads.get(till, 0)]
+            level = self._level()
+            behind = [till for till in targets if level.behind(till, start)]
             if not behind:
                 return (
                     True,
@@ -217,15 +241,14 @@ class StageRunner:
 
     def _level(self) -> Level:
         """Read how far everybody is; a database that can't be read now leaves out what it would tell."""
-        heads: dict[str, int] = {}
+        marks: dict[str, TillMark] = {}
         durable: dict[str, int] = {}
         server: dict[tuple[str, str], int] | None = None
         with suppress(WitnessUnreadable, ChaosError):
             server = dict(self._witness.server().durable)
         for till in self._shop.tills:
             with suppress(WitnessUnreadable, ChaosError):
-                mark = self._witness.till(till)
-                heads[till] = mark.head
+                marks[till] = mark = self._witness.till(till)
                 if server is not None:
                     durable[till] = server.get((till, mark.incarnation), 0)
-        return Level(heads=heads, durable=durable)
+        return Level(marks=marks, durable=durable)
