@@ -19,7 +19,7 @@ from rehearsal.live.serving import live_page
 from tests.browser.played import Played, playing
 from tests.browser.test_pages import CONTRAST
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 WAIT = 20_000  # ms, for Playwright
 SIDEWAYS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 SMALL = """() => [...document.querySelectorAll('button')]

@@ -42,6 +42,7 @@ def sync_t01(page: Page) -> None:
     pytest.fail("T01 did not sync: " + page.locator("#told").inner_text())
 
 
+@pytest.mark.long
 def test_every_button_of_a_run_does_what_it_says_and_is_evidence(browser: Browser, tmp_path: Path) -> None:
     """One run: cut, heal, kill, restart, sync, pause, resume, note, end, promote, halt; then report and files."""
     complaints: list[str] = []

@@ -103,6 +103,7 @@ def places() -> Iterator[Places]:
         shutil.rmtree(folder)
 
 
+@pytest.mark.long
 def test_the_runbook_from_parity_to_the_old_server_as_standby(places: Places) -> None:
     """Each command as docs/operations.md writes it, with its output and exit code."""
     live, preprod = places.live, places.preprod
