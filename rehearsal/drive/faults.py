@@ -232,7 +232,7 @@ class FaultRunner:
         """Ask until the lab is as it was: a till that has only just begun again may be slow to answer."""
         until = time.monotonic() + READ_BACK_S
         while not (healed := made.verify(self._context)).ok and time.monotonic() < until:
-            time.sleep(OBSERVE_EVERY_S)
+            time.sleep(OBSERVE_EVERY_S)  # each fault has a thread of its own, and this one is over
         return healed
 
     def _judge(self, index: int, made: Fault, trouble: str) -> None:

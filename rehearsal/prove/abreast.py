@@ -22,7 +22,6 @@ from chaos.fleet.warden import PR_SET_PDEATHSIG, process_control
 from rehearsal.prove.row import Caught, Result, Row
 
 ROOM_PER_PROCESSOR = 6  # 8 saturated two processors: 12 of 22 rehearsals had to be asked again
-FELT = "experience"
 _context = get_context("spawn")
 
 

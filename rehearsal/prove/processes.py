@@ -19,13 +19,14 @@ from rehearsal.options import Options
 from rehearsal.plan.loader import ScenarioInvalid
 from rehearsal.plan.threshold import is_duration, parse_threshold
 from rehearsal.progress import Progress
-from rehearsal.prove.abreast import FELT, Job, abreast
+from rehearsal.prove.abreast import Job, abreast
 from rehearsal.prove.launcher import plant_in
 from rehearsal.prove.planted import all_planted, planted_of
 from rehearsal.prove.row import Caught, Part, Result, Row, judged
 from rehearsal.running import read_scenario
 
 SCENARIOS = Path(__file__).parent / "scenarios"
+FELT = "experience"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -248,9 +248,9 @@ def test_little_room_stops_staging_and_then_downloads(tmp_path: Path, monkeypatc
 class Half:
     """A half of the sync that looks at the whole while it starts."""
 
-    def __init__(self, seen: list[bool] | None = None) -> None:
+    def __init__(self) -> None:
         self.sync: TillSync | None = None
-        self.seen = seen if seen is not None else []
+        self.seen: list[bool] = []
         self.running = False
 
     def start(self) -> None:
