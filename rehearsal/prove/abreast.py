@@ -21,7 +21,7 @@ from typing import Protocol
 from chaos.fleet.warden import PR_SET_PDEATHSIG, process_control
 from rehearsal.prove.row import Caught, Result, Row
 
-ROOM_PER_PROCESSOR = 6  # 8 saturated two processors: 12 of 22 rehearsals had to be asked again
+ROOM_PER_PROCESSOR = 18  # four rehearsals of two or three tills saturate two processors, three do not
 _context = get_context("spawn")
 
 
@@ -40,7 +40,7 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A rehearsal, `name` being that of its folder. `room`: its tills, and one for its servers.
+    """A rehearsal, `name` being that of its folder. `room`: the processor time it takes, in tills.
 
     `alone`: nothing runs beside it. `repeated`: it was asked before.
     """

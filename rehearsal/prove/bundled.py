@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
-from pathlib import Path
+from operator import itemgetter
 
 from rehearsal.options import SCENARIOS, scenario_names
-from rehearsal.prove.abreast import abreast
+from rehearsal.prove.abreast import Job
 from rehearsal.prove.processes import Clean, job_of
-from rehearsal.prove.row import Part, Result, Row
+from rehearsal.prove.rehearsed import Asked
+from rehearsal.prove.row import Row
 
 CONTAINERS_ONLY = frozenset({"memory-cap"})
 
 
-def bundled_part(reports: Path, processors: int) -> Part:
-    """Return the scenarios as rows; their runs are kept in `reports`."""
-    rows = tuple(Row(id=name, title=_title(name), fault="its own", expected="GO") for name in scenario_names())
-    return Part(name="scenarios", rows=rows, prove=lambda wanted: _prove(wanted, reports, processors))
+def bundled_rows() -> list[Asked]:
+    """Return the scenarios as rows."""
+    rows = [Row(id=name, title=_title(name), fault="its own", expected="GO") for name in scenario_names()]
+    return [Asked(row=row, jobs=(bundled_job(row.id, row),), answer=itemgetter(0)) for row in rows]
 
 
-def _prove(rows: tuple[Row, ...], reports: Path, processors: int) -> Iterator[Result]:
-    jobs = [job_of(row.id, Clean(row=row, path=SCENARIOS / f"{row.id}.toml", fleet=_fleet(row))) for row in rows]
-    for _, result in abreast(jobs, reports, processors=processors):
-        yield result
+def bundled_job(name: str, row: Row) -> Job:
+    """Return the run of a bundled scenario for a row; under its name it serves every row that needs it."""
+    return job_of(name, Clean(row=row, path=SCENARIOS / f"{name}.toml", fleet=_fleet(name)))
 
 
-def _fleet(row: Row) -> str:
-    return "docker" if row.id in CONTAINERS_ONLY else "process"
+def _fleet(name: str) -> str:
+    return "docker" if name in CONTAINERS_ONLY else "process"
 
 
 def _title(name: str) -> str:

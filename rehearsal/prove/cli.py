@@ -23,7 +23,7 @@ from rehearsal import options as naming
     help="Rows or scenarios, e.g. S7 or smoke, or a letter for all its rows; repeat it, or give a,b.",
 )
 @click.option("--jobs", type=click.IntRange(1),
-              help="Processors to use: each for a simulated row, or rehearsals of about five tills.")  # fmt: skip
+              help="Processors to use, each for a simulated row; two carry three rehearsals at once.")  # fmt: skip
 @click.option("--without-scenarios", is_flag=True, help="Leave out the bundled scenarios, which must be GO.")
 @click.option("--field", is_flag=True, help="The failures that the field reported, instead of the planted bugs.")
 @click.option("--reports", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),

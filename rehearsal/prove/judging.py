@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from chaos.errors import ChaosError
 from chaos.faults.cut import Cut
 from chaos.fleet.links import Link
 from rehearsal import conduct as conducting
 from rehearsal import judge as judging
 from rehearsal.checkers.case import Case
 from rehearsal.claims import checkers_of
-from rehearsal.conduct import CouldNotRun
 from rehearsal.evidence.export import seal
 from rehearsal.evidence.selftest import lossy
 from rehearsal.evidence.tables import TILL
-from rehearsal.model import CheckResult, Meta, Outcome, RunRecord, Verdict
+from rehearsal.model import CheckResult, Meta, Outcome, Verdict
 from rehearsal.options import SCENARIOS
-from rehearsal.plan.loader import ScenarioInvalid
-from rehearsal.prove.processes import run_quietly
-from rehearsal.prove.row import Caught, Part, Result, Row
+from rehearsal.prove.bundled import bundled_job
+from rehearsal.prove.processes import Clean, job_of
+from rehearsal.prove.rehearsed import Asked
+from rehearsal.prove.row import Caught, Result, Row
 from rehearsal.prove.till_file import till_file
 from rehearsal.settle import settling
 
@@ -40,7 +40,9 @@ ROWS = (
     Row(id="J4", title="a checker raises", fault="bug in a checker", expected="UNKNOWN"),
     Row(id="J5", title="heal restarts the tills", fault="a helping lab", expected="validity"),
 )
-SCENARIO = SCENARIOS / "smoke.toml"
+SCENARIO = "smoke"
+PATH = SCENARIOS / f"{SCENARIO}.toml"
+NEED_GO = frozenset({"J2", "J4"})
 LINES = 20
 HELPED = "T01"
 LOSSY = {
@@ -49,87 +51,73 @@ LOSSY = {
 }
 
 
-class _Runs:
-    """The two runs that the rows share, each made when it is first needed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Helped:
+    """A run whose cut does nothing and whose heal restarts a till: it can't be GO, and is not asked again."""
 
-    def __init__(self, reports: Path) -> None:
-        self._reports = reports
-        self._made: dict[str, RunRecord] = {}
+    row: Row
+    path: Path
 
-    def good(self) -> RunRecord:
-        """Return a run as it is shipped."""
-        if "good" not in self._made:
-            self._made["good"] = run_quietly(SCENARIO, self._reports)
-        return self._made["good"]
+    def run(self, reports: Path) -> Result:
+        """Run it: the lab is broken in this process alone."""
 
-    def helped(self) -> RunRecord:
-        """Return a run whose cut does nothing and whose heal restarts a till."""
-        if "helped" not in self._made:
+        def helping(run: Any, shop: Any, *more: Any) -> None:
+            shop.fleet.restart(HELPED)
+            settling.settle(run, shop, *more)
 
-            def helping(run: Any, shop: Any, *more: Any) -> None:
-                shop.fleet.restart(HELPED)
-                settling.settle(run, shop, *more)
+        def nothing(_fault: Cut, _link: Link) -> None:
+            return None
 
-            def nothing(_fault: Cut, _link: Link) -> None:
-                return None
-
-            with patch.object(conducting, "settle", helping), patch.object(Cut, "impose", nothing):
-                self._made["helped"] = run_quietly(SCENARIO, self._reports)
-        return self._made["helped"]
+        with patch.object(conducting, "settle", helping), patch.object(Cut, "impose", nothing):
+            result = Clean(row=self.row, path=self.path).run(reports)
+        return replace(result, caught=Caught.NOT_GO) if result.caught is Caught.UNTOLD else result
 
 
-def judge_part(reports: Path) -> Part:
-    """Return the J rows; their runs are kept in `reports`."""
-    return Part(name="judge", rows=ROWS, prove=lambda wanted: _prove(wanted, reports))
-
-
-def _prove(rows: tuple[Row, ...], reports: Path) -> Iterator[Result]:
-    runs = _Runs(reports)
-    provers: dict[str, Callable[[Row, _Runs], Result]] = {
-        "J1": lambda row, runs: _withheld(row, runs, "a fault did not bite"),
+def judge_rows() -> list[Asked]:
+    """Return the J rows. J2 and J4 share the run of a bundled scenario, J1 and J5 one by a broken laboratory."""
+    answers: dict[str, Callable[[Row, Result], Result]] = {
+        "J1": partial(_withheld, finding="a fault did not bite"),
         "J2": _line_removed,
-        "J3": _lossy_views,
         "J4": _checker_raises,
-        "J5": lambda row, runs: _withheld(row, runs, "a node was started more often than its faults explain"),
+        "J5": partial(_withheld, finding="a node was started more often than its faults explain"),
     }
-    for row in rows:
-        started = time.monotonic()
-        try:
-            result = provers[row.id](row, runs)
-        except (CouldNotRun, ScenarioInvalid, ChaosError, OSError) as error:
-            result = Result(row=row, caught=Caught.NOT_RUN, note=str(error))
-        yield _timed(result, time.monotonic() - started)
+    asked = []
+    for row in ROWS:
+        if row.id not in answers:
+            asked.append(Asked(row=row, jobs=(), answer=partial(_lossy_views, row)))
+            continue
+        job = bundled_job(SCENARIO, row) if row.id in NEED_GO else job_of("helped", Helped(row=row, path=PATH))
+        asked.append(Asked(row=row, jobs=(job,), answer=partial(_of_run, row, answers[row.id])))
+    return asked
 
 
-def _timed(result: Result, seconds: float) -> Result:
-    return Result(
-        row=result.row, caught=result.caught, convicted=result.convicted, seed=result.seed, seconds=seconds,
-        note=result.note, ran=result.ran,
-    )  # fmt: skip
+def _of_run(row: Row, answer: Callable[[Row, Result], Result], results: Sequence[Result]) -> Result:
+    """Answer a row from its run, unless that could not be run, or was not GO where it must be."""
+    (ran,) = results
+    if ran.caught is Caught.NOT_RUN:
+        return ran
+    if row.id in NEED_GO and ran.caught is not Caught.GO:
+        return replace(ran, caught=Caught.UNTOLD, note=f"{SCENARIO} was not GO to begin with: {ran.note}")
+    return replace(answer(row, ran), seed=ran.seed, seconds=ran.seconds, ran=ran.ran)
 
 
-def _withheld(row: Row, runs: _Runs, finding: str) -> Result:
+def _withheld(row: Row, ran: Result, *, finding: str) -> Result:
     """The judge did not say GO, and validity named the lab's fault."""
-    record = runs.helped()
-    validity = next(check for check in record.judgement.checks if check.name == "validity")
+    judgement = judging.judge(Path(ran.ran) / "evidence")
+    validity = next(check for check in judgement.checks if check.name == "validity")
     named = [found for found in validity.evidence if found.get("what") == finding]
-    doubted = validity.verdict is Verdict.UNKNOWN and record.judgement.verdict is Outcome.INCONCLUSIVE
+    doubted = validity.verdict is Verdict.UNKNOWN and judgement.verdict is Outcome.INCONCLUSIVE
     return Result(
         row=row,
         caught=Caught.CAUGHT if named and doubted else Caught.ESCAPED,
         convicted=(f"validity {validity.verdict}",) if named else (),
-        seed=record.meta.seed,
         note=", ".join(f"{key}={value}" for key, value in named[0].items()) if named else validity.detail,
-        ran=str(record.folder),
     )
 
 
-def _line_removed(row: Row, runs: _Runs) -> Result:
+def _line_removed(row: Row, ran: Result) -> Result:
     """Each of some lines, removed by itself, takes the GO away and gives no conviction."""
-    record = runs.good()
-    if record.judgement.verdict is not Outcome.GO:
-        return _no_ground(row, record)
-    evidence = record.folder / "evidence"
+    evidence = Path(ran.ran) / "evidence"
     lines = (evidence / "history.jsonl").read_bytes().splitlines(keepends=True)
     verdicts = [without_line(evidence, lines, at) for at in range(0, len(lines), max(1, len(lines) // LINES))]
     wrong = [verdict for verdict in verdicts if verdict is not Outcome.INCONCLUSIVE]
@@ -140,9 +128,7 @@ def _line_removed(row: Row, runs: _Runs) -> Result:
         row=row,
         caught=caught,
         convicted=(str(Outcome.INCONCLUSIVE),) if not wrong else tuple(sorted(map(str, set(wrong)))),
-        seed=record.meta.seed,
         note=f"{len(verdicts) - len(wrong)} of {len(verdicts)} removed lines make it INCONCLUSIVE",
-        ran=str(record.folder),
     )
 
 
@@ -156,7 +142,7 @@ def without_line(evidence: Path, lines: list[bytes], at: int) -> Outcome:
         return judging.judge(copy).verdict
 
 
-def _lossy_views(row: Row, _runs: _Runs) -> Result:
+def _lossy_views(row: Row, _no_runs: Sequence[Result]) -> Result:
     """The self-test refuses each lossy view, and passes the statements that are shipped."""
     with tempfile.TemporaryDirectory() as folder:
         database = till_file(Path(folder) / "till.db")
@@ -178,20 +164,17 @@ def _lossy_views(row: Row, _runs: _Runs) -> Result:
     )
 
 
-def _checker_raises(row: Row, runs: _Runs) -> Result:
+def _checker_raises(row: Row, ran: Result) -> Result:
     """Whichever checker raises of those that the GO rests on, it is UNKNOWN, and the run is not GO."""
-    record = runs.good()
-    if record.judgement.verdict is not Outcome.GO:
-        return _no_ground(row, record)
-    needed = sorted({"validity"}.union(*(checkers_of(one.name) for one in record.judgement.claims if one.claimed)))
-    escaped = [name for name in needed if not is_withheld(record.folder / "evidence", name)]
+    evidence = Path(ran.ran) / "evidence"
+    claims = judging.judge(evidence).claims
+    needed = sorted({"validity"}.union(*(checkers_of(one.name) for one in claims if one.claimed)))
+    escaped = [name for name in needed if not is_withheld(evidence, name)]
     return Result(
         row=row,
         caught=Caught.ESCAPED if escaped else Caught.CAUGHT,
         convicted=() if escaped else ("UNKNOWN",),
-        seed=record.meta.seed,
         note=f"escaped: {', '.join(escaped)}" if escaped else f"each of {len(needed)}: {', '.join(needed)}",
-        ran=str(record.folder),
     )
 
 
@@ -205,8 +188,3 @@ def is_withheld(evidence: Path, name: str) -> bool:
         judgement = judging.judge(evidence)
     verdicts = {check.name: check.verdict for check in judgement.checks}
     return verdicts.get(name, Verdict.UNKNOWN) is Verdict.UNKNOWN and judgement.verdict is Outcome.INCONCLUSIVE
-
-
-def _no_ground(row: Row, record: RunRecord) -> Result:
-    note = f"{SCENARIO.stem} was not GO to begin with: {record.judgement.why}"
-    return Result(row=row, caught=Caught.UNTOLD, note=note, seed=record.meta.seed, ran=str(record.folder))

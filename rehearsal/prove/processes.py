@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from chaos.errors import ChaosError
 from rehearsal.conduct import CouldNotRun, Rewrite, conduct
@@ -19,14 +20,26 @@ from rehearsal.options import Options
 from rehearsal.plan.loader import ScenarioInvalid
 from rehearsal.plan.threshold import is_duration, parse_threshold
 from rehearsal.progress import Progress
-from rehearsal.prove.abreast import Job, abreast
+from rehearsal.prove.abreast import Job, Work
 from rehearsal.prove.launcher import plant_in
 from rehearsal.prove.planted import all_planted, planted_of
-from rehearsal.prove.row import Caught, Part, Result, Row, judged
+from rehearsal.prove.rehearsed import Asked
+from rehearsal.prove.row import Caught, Result, Row, judged
 from rehearsal.running import read_scenario
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 FELT = "experience"
+FELT_ALONE = frozenset({"R4", "R5"})  # convicted by how long a sale takes
+LAB_ROOM = 8  # servers, back office, Locust and the rehearsal itself: 0.4 processors, where a till takes 0.05
+
+
+class OfScenario(Work, Protocol):
+    """The run of a scenario."""
+
+    @property
+    def path(self) -> Path:
+        """Return the scenario's file."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,38 +100,26 @@ class WithBug:
         )
 
 
-def processes_part(reports: Path, processors: int) -> Part:
-    """Return the R rows; their runs are kept in `reports`."""
-    rows = tuple(Row(id=bug.id, title=bug.title, fault=bug.fault, expected=bug.expected) for bug in all_planted())
-    return Part(name="processes", rows=rows, prove=lambda wanted: _prove(wanted, reports, processors))
+def planted_rows() -> list[Asked]:
+    """Return the R rows: each needs its scenario with the bug, and without; the latter serves many rows."""
+    rows = [Row(id=bug.id, title=bug.title, fault=bug.fault, expected=bug.expected) for bug in all_planted()]
+    return [Asked(row=row, jobs=_both(row), answer=_of_both) for row in rows]
 
 
-def _prove(rows: tuple[Row, ...], reports: Path, processors: int) -> Iterator[Result]:
-    """Yield a row's result when its own run and that without the bug are done; the latter serves many rows."""
-    needs = {row.id: f"{planted_of(row.id).scenario}-without" for row in rows}
-    first = {needs[row.id]: row for row in reversed(rows)}
-    jobs = [job_of(name, Clean(row=row, path=_path(row))) for name, row in first.items()]
-    for row in rows:
-        jobs.append(job_of(row.id, WithBug(row=row, path=_path(row)), alone=row.expected == FELT))
-    known: dict[str, Result] = {}
-    left = list(rows)
-    for job, result in abreast(jobs, reports, processors=processors):
-        known[job.name] = result
-        for ready in [row for row in left if {row.id, needs[row.id]} <= known.keys()]:
-            left.remove(ready)
-            yield _of_both(known[ready.id], known[needs[ready.id]])
+def _both(row: Row) -> tuple[Job, Job]:
+    scenario = planted_of(row.id).scenario
+    path = SCENARIOS / f"{scenario}.toml"
+    own = job_of(row.id, WithBug(row=row, path=path), alone=row.id in FELT_ALONE)
+    return own, job_of(f"{scenario}-without", Clean(row=row, path=path))
 
 
-def _path(row: Row) -> Path:
-    return SCENARIOS / f"{planted_of(row.id).scenario}.toml"
-
-
-def _of_both(own: Result, twin: Result) -> Result:
+def _of_both(results: Sequence[Result]) -> Result:
+    own, twin = results
     if twin.caught is Caught.GO:
         return own
     note = f"without the bug its scenario is not GO: {twin.note}"
     caught = Caught.WRONG if twin.caught is Caught.NOT_GO else twin.caught
-    return replace(twin, row=own.row, caught=caught, note=note)
+    return replace(twin, caught=caught, note=note)
 
 
 def _not_run(row: Row, note: str, *, seconds: float = 0.0) -> Result:
@@ -126,10 +127,11 @@ def _not_run(row: Row, note: str, *, seconds: float = 0.0) -> Result:
     return Result(row=row, caught=Caught.NOT_RUN, note=note, seconds=seconds)
 
 
-def job_of(name: str, work: Clean | WithBug, *, alone: bool = False) -> Job:
+def job_of(name: str, work: OfScenario, *, alone: bool = False) -> Job:
     """Return a run as a job of the size of its fleet."""
     options = Options(scenario=str(work.path))
-    return Job(name=name, work=work, room=len(read_scenario(work.path, options).fleet.tills) + 1, alone=alone)
+    room = LAB_ROOM + len(read_scenario(work.path, options).fleet.tills)
+    return Job(name=name, work=work, room=room, alone=alone)
 
 
 def run_quietly(path: Path, reports: Path, *, fleet: str = "process", rewrite: Rewrite | None = None) -> RunRecord:

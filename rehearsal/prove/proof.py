@@ -7,10 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 from rehearsal.progress import Progress
-from rehearsal.prove.bundled import bundled_part
-from rehearsal.prove.judging import judge_part
+from rehearsal.prove.bundled import bundled_rows
+from rehearsal.prove.judging import judge_rows
 from rehearsal.prove.listing import ROWS, summary
-from rehearsal.prove.processes import processes_part
+from rehearsal.prove.processes import planted_rows
+from rehearsal.prove.rehearsed import rehearsed_part
 from rehearsal.prove.row import Caught, Part, Result, Row, exit_code, names_of
 from rehearsal.prove.simulated import simulated_part
 from rehearsal.prove.table import Table
@@ -27,10 +28,10 @@ def parts_of(wanted: frozenset[str], *, jobs: int, scenarios: bool, runs: Path) 
 
     Reports of single runs are kept in `runs`.
     """
-    parts = [simulated_part(jobs), judge_part(runs), processes_part(runs, jobs)]
-    bundled = bundled_part(runs, jobs)
-    if scenarios or wanted & {row.id.upper() for row in bundled.rows}:
-        parts.append(bundled)
+    asked, bundled = [*judge_rows(), *planted_rows()], bundled_rows()
+    if scenarios or wanted & {one.row.id.upper() for one in bundled}:
+        asked += bundled
+    parts = [simulated_part(jobs), rehearsed_part(asked, runs, jobs)]
     rows = [row for part in parts for row in part.rows]
     unknown = sorted(wanted.difference(*map(names_of, rows)))
     if unknown:

@@ -82,7 +82,7 @@ def row(name: str) -> Row:
     return Row(id=name, title="", fault="", expected="drain")
 
 
-def of(name: str, *, room: int = 3, alone: bool = False, says: Sequence[Caught] = (Caught.GO,),
+def of(name: str, *, room: int = 9, alone: bool = False, says: Sequence[Caught] = (Caught.GO,),
        late: bool = False, with_: tuple[str, ...] = ()) -> Job:  # fmt: skip
     """Return a job that notes."""
     work = Noted(row=row(name), says=tuple(says), late=late, with_=with_)
@@ -95,9 +95,9 @@ def results(jobs: list[Job], folder: Path, processors: int = 1) -> dict[str, Res
 
 
 def test_what_fits_runs_together_and_no_more(tmp_path: Path) -> None:
-    """Two of three tills' size on one processor see each other, and never is more room taken than there is."""
-    assert ROOM_PER_PROCESSOR == 6
-    rooms = {"A": 3, "B": 3, "C": 1, "D": 2, "E": 7}
+    """Two of half a processor see each other on one, and never is more room taken than there is."""
+    assert ROOM_PER_PROCESSOR == 18
+    rooms = {"A": 9, "B": 9, "C": 3, "D": 6, "E": 19}
     with_ = {"A": ("B",), "B": ("A",)}
     found = results([of(name, room=room, with_=with_.get(name, ())) for name, room in rooms.items()], tmp_path)
     assert "B" in found["A"].note
@@ -136,7 +136,7 @@ def test_a_conviction_by_more_than_durations_or_an_escape_is_never_asked_again(
 
 def test_a_rehearsal_whose_process_dies_did_not_run(tmp_path: Path) -> None:
     """It is told, and the others go on."""
-    found = results([Job(name="A", work=Dying(row=row("A")), room=3), of("B")], tmp_path)
+    found = results([Job(name="A", work=Dying(row=row("A")), room=9), of("B")], tmp_path)
     assert found["A"].caught is Caught.NOT_RUN
     assert "ended with -9" in found["A"].note
     assert found["B"].caught is Caught.GO
@@ -144,7 +144,7 @@ def test_a_rehearsal_whose_process_dies_did_not_run(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_each_and_waits_for_its_report(tmp_path: Path) -> None:
     """No rehearsal goes on behind a proof that has ended."""
-    jobs = [Job(name=name, work=Endless(row=row(name)), room=3) for name in ("A", "B")]
+    jobs = [Job(name=name, work=Endless(row=row(name)), room=9) for name in ("A", "B")]
 
     def interrupt() -> None:
         began = [tmp_path / name / "began" for name in ("A", "B")]

@@ -8,8 +8,9 @@ import pytest
 
 from rehearsal.evidence.selftest import lossy
 from rehearsal.evidence.tables import TILL
-from rehearsal.prove.judging import judge_part
-from rehearsal.prove.row import Caught
+from rehearsal.prove.judging import judge_rows
+from rehearsal.prove.rehearsed import Asked
+from rehearsal.prove.row import Caught, Result
 from rehearsal.prove.till_file import till_file
 
 
@@ -47,8 +48,31 @@ def test_the_database_is_left_as_it_was(database: Path) -> None:
     assert database.read_bytes() == before
 
 
-def test_the_row_of_lossy_views_is_caught(tmp_path: Path) -> None:
+def asked(name: str) -> Asked:
+    """Return a row of the judge."""
+    return next(one for one in judge_rows() if one.row.id == name)
+
+
+def test_the_row_of_lossy_views_is_caught() -> None:
     """J3 needs no run."""
-    part = judge_part(tmp_path).only(frozenset({"J3"}))
-    (result,) = part.prove(part.rows)
+    assert not asked("J3").jobs
+    result = asked("J3").answer([])
     assert result.caught is Caught.CAUGHT, result
+
+
+@pytest.mark.parametrize("name", ["J1", "J2", "J4", "J5"])
+def test_a_row_whose_run_could_not_be_run_is_not_run(name: str) -> None:
+    """And says why; it is never caught."""
+    row = asked(name)
+    ran = Result(row=row.row, caught=Caught.NOT_RUN, note="no port is free")
+    result = row.answer([ran])
+    assert (result.caught, result.note) == (Caught.NOT_RUN, "no port is free")
+
+
+@pytest.mark.parametrize("name", ["J2", "J4"])
+def test_what_takes_a_go_away_needs_one(name: str) -> None:
+    """Where the run is not GO, nothing is told of the row."""
+    row = asked(name)
+    result = row.answer([Result(row=row.row, caught=Caught.NOT_GO, note="a receipt is missing")])
+    assert result.caught is Caught.UNTOLD
+    assert "was not GO to begin with: a receipt is missing" in result.note
