@@ -6,7 +6,6 @@ The last line of a run, and of a check, is its outcome: what, why in one sentenc
 from __future__ import annotations
 
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import click
 from chaos.fleet.simulated.cli import explore, simulate
 from rehearsal.ci.cli import ci
 from rehearsal.gate.cli import gate
-from rehearsal.options import SCENARIOS, LocustWorkers, Options, scenario_names, scenario_path
+from rehearsal.options import LocustWorkers, Options, scenario_names, scenario_path
 from rehearsal.prove.cli import prove
 from rehearsal.suite.cli import suite
 
@@ -100,10 +99,10 @@ def ui(port: int, reports: Path) -> None:
 @tillproof.command(name="list")
 def list_scenarios() -> None:
     """List the scenarios that come with Tillproof."""
-    for name in scenario_names():
-        with (SCENARIOS / f"{name}.toml").open("rb") as file:
-            title = tomllib.load(file).get("title", "")
-        click.echo(f"{name:<22} {title}")
+    from rehearsal.shipped import all_shipped
+
+    for one in all_shipped():
+        click.echo(f"{one.name:<22} {one.title}{' (needs containers)' if one.containers_only else ''}")
 
 
 @tillproof.command()

@@ -137,11 +137,12 @@ class Fault(ABC):
     """One fault on some targets. Called in this order, by one thread:
 
     obstacle; inject; observe, about twice a second while it lasts; lift; verify; evidence. After a failed inject,
-    lift and verify are still called. `lift` may be called twice.
+    lift and verify are still called. `lift` may be called twice. `containers_only`: no other fleet can do it.
     """
 
     kind: ClassVar[str]
     aim: ClassVar[Aim]
+    containers_only: ClassVar[bool] = False
     parameters: ClassVar[type[Any]] = NoParameters
 
     def __init__(self, targets: Sequence[str], parameters: Any = None) -> None:

@@ -22,6 +22,7 @@ class MemoryHog(NodeFault):
 
     kind = "memory_hog"
     aim = "till"
+    containers_only = True
 
     def __init__(self, targets: tuple[str, ...], parameters: object = None) -> None:
         super().__init__(targets, parameters)

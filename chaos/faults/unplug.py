@@ -18,6 +18,7 @@ class Unplug(Fault):
 
     kind = "unplug"
     aim = "link"
+    containers_only = True
 
     def __init__(self, targets: tuple[str, ...], parameters: object = None) -> None:
         super().__init__(targets, parameters)

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,8 @@ from litestar.params import FromPath, JSONBody
 from rehearsal.live.pages import Did, page, secured, static
 from rehearsal.live.serving import ADDRESS_FILE, HOME, PageServer, address_of, listen, new_token
 from rehearsal.model import EXIT_COULD_NOT_RUN
-from rehearsal.options import SCENARIOS, scenario_names
+from rehearsal.options import scenario_names
+from rehearsal.shipped import all_shipped
 
 RUNS_SHOWN = 50
 STOP_DEADLINE_S = 120.0
@@ -146,16 +146,16 @@ def serve_start_page(port: int, reports: Path) -> int:
 
 def scenarios() -> list[dict[str, Any]]:
     """Return name, title and length of Tillproof's own scenarios."""
-    found = []
-    for name in scenario_names():
-        with (SCENARIOS / f"{name}.toml").open("rb") as file:
-            data = tomllib.load(file)
-        tills, faults = data.get("fleet", {}).get("tills", 0), len(data.get("faults", []))
-        duration = str(data.get("load", {}).get("duration", ""))
-        found.append(
-            {"name": name, "title": data.get("title", ""), "tills": tills, "faults": faults, "for": duration}
-        )
-    return found
+    return [
+        {
+            "name": one.name,
+            "title": one.title + (" (needs containers)" if one.containers_only else ""),
+            "tills": one.tills,
+            "faults": one.faults,
+            "for": one.duration,
+        }
+        for one in all_shipped()
+    ]
 
 
 def past_runs(reports: Path) -> list[dict[str, str]]:

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
 from operator import itemgetter
 
-from rehearsal.options import SCENARIOS, scenario_names
+from rehearsal.options import SCENARIOS
 from rehearsal.prove.abreast import Job
 from rehearsal.prove.processes import Clean, job_of
 from rehearsal.prove.rehearsed import Asked
 from rehearsal.prove.row import Row
-
-CONTAINERS_ONLY = frozenset({"memory-cap"})
+from rehearsal.shipped import all_shipped, shipped
 
 
 def bundled_rows() -> list[Asked]:
     """Return the scenarios as rows."""
-    rows = [Row(id=name, title=_title(name), fault="its own", expected="GO") for name in scenario_names()]
+    rows = [Row(id=one.name, title=one.title, fault="its own", expected="GO") for one in all_shipped()]
     return [Asked(row=row, jobs=(bundled_job(row.id, row),), answer=itemgetter(0)) for row in rows]
 
 
 def bundled_job(name: str, row: Row) -> Job:
     """Return the run of a bundled scenario for a row; under its name it serves every row that needs it."""
-    return job_of(name, Clean(row=row, path=SCENARIOS / f"{name}.toml", fleet=_fleet(name)))
-
-
-def _fleet(name: str) -> str:
-    return "docker" if name in CONTAINERS_ONLY else "process"
-
-
-def _title(name: str) -> str:
-    with (SCENARIOS / f"{name}.toml").open("rb") as file:
-        return str(tomllib.load(file).get("title", ""))
+    fleet = "docker" if shipped(name).containers_only else "process"
+    return job_of(name, Clean(row=row, path=SCENARIOS / f"{name}.toml", fleet=fleet))

@@ -29,6 +29,13 @@ def test_list_names_every_scenario() -> None:
     assert all(name in text for name in scenario_names())
 
 
+def test_list_says_what_needs_containers() -> None:
+    """Before somebody starts it without any."""
+    _, text = call("list")
+    needing = [line.split()[0] for line in text.splitlines() if line.endswith("(needs containers)")]
+    assert needing == ["memory-cap"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
