@@ -22,7 +22,7 @@ from loadtest.baskets import (
 )
 from loadtest.load_run import LoadRun
 from loadtest.operations import Completion, Http, Login, Operation, Performer, operation_id
-from loadtest.outcomes import Reply
+from loadtest.outcomes import UNBALANCED, Reply
 from loadtest.plan import Seat
 from loadtest.seat_work import SeatWork
 
@@ -115,8 +115,7 @@ class Cashier:
             basket = sale_basket(customer, prices)
             operation = self._operation("sale", n, basket, attempt=attempt)
             completion = self._perform(operation, customer, basket, due_s)
-            exact = any(payment["amount"] is not None for payment in basket["payments"])
-            if not (completion.outcome.code == "rule_broken" and exact):
+            if completion.outcome.code != UNBALANCED:
                 return
             due_s = time.monotonic()
 
@@ -128,13 +127,14 @@ class Cashier:
         self._perform(self._operation(customer.kind, n, basket), customer, basket, due_s)
 
     def _operation(self, f: str, n: int, basket: Mapping[str, Any], attempt: int = 0) -> Operation:
+        asked: dict[str, Any] = {"basket": basket} if attempt == 0 else {"basket": basket, "requoted": True}
         return Operation(
             f=f,
             op_id=operation_id(self._run.run_key, self._stream, n, attempt),
             till=self._till,
             url=f"{self._url}/v1/{f}s",
             body=basket,
-            asked={"basket": basket},
+            asked=asked,
         )
 
     def _perform(

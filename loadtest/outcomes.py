@@ -16,6 +16,7 @@ from syncref.wire.sync import Problem
 OutcomeType = Literal["ok", "fail", "info"]
 REFUSED = "refused"
 NO_SESSION = "no_session"
+UNBALANCED = "unbalanced"
 NOT_ABOUT_THE_OPERATION = frozenset(
     {REFUSED, NO_SESSION, "unauthorized", "too_many_attempts", "busy", "not_live", "disk_full"}
 )

@@ -18,19 +18,29 @@ from rehearsal.checkers.payload import Receipt
 from rehearsal.checkers.windows import Windows
 
 RESTART_MS = 5000
+UNBALANCED = "unbalanced"
 WINDOW_MS = 10_000
 WINDOW_SALES_MIN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A customer at a till: when the operation was meant to start, how long it took, how and why it ended so."""
+    """A customer at a till: when the operation was meant to start, how long it took, how and why it ended so.
+
+    `repriced`: a price had changed since it was asked, and its cashier asked once more.
+    """
 
     till: str
     due_ms: int
     ms: float
     result: str
     code: str = ""
+    repriced: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was refused, and nothing better came of it."""
+        return self.result == "fail" and not self.repriced
 
 
 def percentile(values: Iterable[float], share: float) -> float:
@@ -54,7 +64,14 @@ def served(case: Case) -> list[Served]:
         if any(begin <= ends_ms and due_ms <= end + RESTART_MS for begin, end in down.get(attempt.till, ())):
             continue
         found.append(
-            Served(till=attempt.till, due_ms=due_ms, ms=attempt.ms, result=attempt.result, code=attempt.code)
+            Served(
+                till=attempt.till,
+                due_ms=due_ms,
+                ms=attempt.ms,
+                result=attempt.result,
+                code=attempt.code,
+                repriced=attempt.f == "sale" and attempt.code == UNBALANCED and not attempt.requoted,
+            )
         )
     return found
 
@@ -99,7 +116,8 @@ def _sales(sales: Sequence[Served], windows: Windows) -> dict[str, float]:
         "sale.quiet.p99": _worst(quiet.values(), 0.99),
         "sale.fault.p99": _worst(rough.values(), 0.99),
         "sale.window.p99": _worst(_windows(tills), 0.99),
-        "sale.refused": sum(sale.result == "fail" for sale in sales) / count,
+        "sale.refused": sum(sale.refused for sale in sales) / count,
+        "sale.repriced": sum(sale.repriced for sale in sales) / count,
         "sale.unknown": sum(sale.result == "info" for sale in sales) / count,
     }
 

@@ -101,9 +101,15 @@ class TooLarge(SyncrefError):
 
 
 class RuleBroken(SyncrefError):
-    """A rule of the shop forbids it: unbalanced payments, unknown product, day not open and the like."""
+    """A rule of the shop forbids it: unknown product, day not open and the like."""
 
     code, status, definite = "rule_broken", 422, True
+
+
+class Unbalanced(RuleBroken):
+    """What is paid is not what is due, as when a price changed since it was asked."""
+
+    code = "unbalanced"
 
 
 class TooManyAttempts(SyncrefError):

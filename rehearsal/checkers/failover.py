@@ -20,7 +20,7 @@ NAME = "failover"
 AFTER_FENCE_MS = 1000  # an entry's time is taken before its commit, which the fence waits for
 ZOMBIE_MS = 5000  # a server that stood still may believe itself live until it hears of another
 SIDES = {"server": ("postgres", "backoffice"), "preproduction": ("postgres-standby", "backoffice-preproduction")}
-RULES = frozenset({"rule_broken", "operation_reused"})  # the shop's own, such as a price that has just changed
+RULES = frozenset({"rule_broken", "operation_reused"})  # the shop's own, such as a product that was just withdrawn
 ENDING = frozenset({"kill_live", "kill", "pause", "power_cut", "promotion", "partition"})
 
 
@@ -278,7 +278,7 @@ def _figures(findings: Findings, case: Case, reigns: list[Reign], taken: Taken, 
         inside = any(begin <= sale.due_ms + sale.ms and sale.due_ms <= end for begin, end in windows)
         (rough if inside else calm).append(sale.ms)
         asked += inside
-        refused += inside and sale.result == "fail" and sale.code not in RULES
+        refused += inside and sale.refused and sale.code not in RULES
     if asked:
         findings.figures["failover.sales"] = float(asked)
         findings.figures["failover.refused"] = refused / asked

@@ -49,6 +49,11 @@ class Attempt:
         return bool(self.asked.get("repeat"))
 
     @property
+    def requoted(self) -> bool:
+        """Whether its cashier asked the prices anew, since the first basket's payments were not what was due."""
+        return bool(self.asked.get("requoted"))
+
+    @property
     def edited(self) -> bool:
         """Whether another basket was asked under an op id that was used before."""
         return bool(self.asked.get("edited"))

@@ -18,6 +18,7 @@ FIGURES: dict[str, str] = {
     "sale.quiet.p99": "duration",  # outside fault windows
     "sale.window.p99": "duration",  # the worst ten seconds of the worst till
     "sale.refused": "share",
+    "sale.repriced": "share",
     "sale.unknown": "share",
     "sync.lag.p99": "duration",  # a sale, from the till's commit to the server's
     "price.lag.p99": "duration",  # a price, from the clerk's commit to a till's row

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.payload import Receipt
 from rehearsal.evidence.reader import Evidence
-from rehearsal.measures import percentile, served
+from rehearsal.measures import Served, percentile, served
 
 WINDOW_S = 3.0
 SALES_MIN = 5
@@ -42,10 +42,10 @@ def stretches(evidence: Evidence, *, width_s: float = WINDOW_S) -> tuple[Stretch
     case = Case(evidence)
     load = case.meta.load
     count = max(1, int((load.ended_ms - load.started_ms) / 1000 // width_s))
-    due: dict[int, list[tuple[float, str]]] = defaultdict(list)
+    due: dict[int, list[Served]] = defaultdict(list)
     done: dict[int, int] = defaultdict(int)
     for sale in served(case):
-        due[_place(sale.due_ms, load.started_ms, width_s)].append((sale.ms, sale.result))
+        due[_place(sale.due_ms, load.started_ms, width_s)].append(sale)
         if sale.result == "ok":
             done[_place(sale.due_ms + sale.ms, load.started_ms, width_s)] += 1
     lags = _lags(case, width_s)
@@ -63,15 +63,15 @@ def _place(at_ms: float, started_ms: int, width_s: float) -> int:
     return int((at_ms - started_ms) / 1000 // width_s)
 
 
-def _figures(sales: Sequence[tuple[float, str]], lags: Sequence[float]) -> dict[str, float]:
-    felt = [ms for ms, result in sales if result != "fail"]
+def _figures(sales: Sequence[Served], lags: Sequence[float]) -> dict[str, float]:
+    felt = [sale.ms for sale in sales if sale.result != "fail"]
     count = len(sales) or math.nan
     found = {
         "sale.p50": percentile(felt, 0.5),
         "sale.p99": percentile(felt, 0.99),
         "sale.max": percentile(felt, 1.0),
-        "sale.refused": sum(result == "fail" for _, result in sales) / count,
-        "sale.unknown": sum(result == "info" for _, result in sales) / count,
+        "sale.refused": sum(sale.refused for sale in sales) / count,
+        "sale.unknown": sum(sale.result == "info" for sale in sales) / count,
         "sync.lag.p99": percentile(lags, 0.99),
     }
     return {name: value for name, value in found.items() if not math.isnan(value)}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from syncref.domain.money import line_amount, tax_included
-from syncref.errors import RuleBroken
+from syncref.errors import RuleBroken, Unbalanced
 from syncref.wire.entry import LINES_MAX, PAYMENTS_MAX, Line, Payment, Receipt
 
 TENDERS = ("cash", "card", "voucher")
@@ -217,7 +217,7 @@ def _payments(asked: tuple[PaymentAsked, ...], due: int) -> list[tuple[str, int]
     if open_ended > 1:
         raise RuleBroken("only one payment may take the rest")
     if known > due or (known < due and not open_ended):
-        raise RuleBroken(f"payments of {known} do not balance {due}")
+        raise Unbalanced(f"payments of {known} do not balance {due}")
     return [(p.tender, due - known if p.amount is None else p.amount) for p in asked]
 
 

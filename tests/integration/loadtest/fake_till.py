@@ -28,13 +28,17 @@ class Refused(Exception):
 
 
 class FakeTill:
-    """The state of one till (and of a back office); `silent` commits this many operations unanswered."""
+    """The state of one till (and of a back office); `silent` commits this many operations unanswered.
+
+    `overtaken`: of this many sales a price has just changed, so that exact payments are not what is due.
+    """
 
     def __init__(self, name: str, *, token_lasts_s: float = 600) -> None:
         self.name = name
         self.token_lasts_s = token_lasts_s
         self.silent = 0
         self.stalled = 0
+        self.overtaken = 0
         self.logins = 0
         self.tokens: dict[str, float] = {}
         self.operations: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -114,6 +118,9 @@ class FakeTill:
         return {"op_id": asked["op_id"], "status": "ok", "rows": [], "at_ms": 1}
 
     def _sales(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if self.overtaken and any(payment["amount"] is not None for payment in asked["payments"]):
+            self.overtaken -= 1
+            raise Refused(422, "unbalanced")
         lines = [
             {**line, "unit_price": self.price(line["sku"]), "price_version": 1, "tax_rate_bp": RATE_BP}
             for line in asked["lines"]
@@ -148,7 +155,7 @@ class FakeTill:
         given = [payment["amount"] for payment in asked["payments"]]
         known = sum(amount or 0 for amount in given)
         if given.count(None) > 1 or (None not in given and known != abs(gross)) or known > abs(gross):
-            raise Refused(422, "rule_broken")
+            raise Refused(422, "unbalanced")
         receipt_no = f"{self.name}-AAAAA-{len(self.receipts) + 1:06d}"
         self.receipts[receipt_no] = {
             "op_id": asked["op_id"],

@@ -89,11 +89,14 @@ def best(lines: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def test_a_planned_run_leaves_a_history_that_equals_what_the_tills_did(tmp_path: Path, masters: Path) -> None:
-    """Lost answers are asked for again until known; every ok is on its till once, and nothing else is."""
+    """Lost answers are asked for again until known; every ok is on its till once, and nothing else is.
+
+    A sale that a price has overtaken is asked once more, as another operation.
+    """
     tills = [FakeTill("T01"), FakeTill("T02", token_lasts_s=1), FakeTill("office")]
     with serving(*tills) as urls:
         tills[0].silent = 3
-        tills[1].stalled = 1
+        tills[1].stalled, tills[1].overtaken = 1, 1
         tills[2].silent = 1
         ended = run_locust(write_plan(tmp_path, masters, tills, urls))
     assert ended.returncode == 0, ended.stderr
@@ -102,6 +105,9 @@ def test_a_planned_run_leaves_a_history_that_equals_what_the_tills_did(tmp_path:
     outcomes = best(cashiers)
     assert {op_id for op_id, type_ in outcomes.items() if type_ == "ok"} == done
     assert "info" not in outcomes.values()
+    requoted = {line["op_id"] for line in cashiers if line.get("requoted")}
+    assert [line["f"] for line in cashiers if line.get("code") == "unbalanced"] == ["sale"]
+    assert [outcomes[op_id] for op_id in requoted] == ["ok"]
     assert {line["code"] for line in cashiers if line["type"] == "info"} == {"broken", "timeout"}
     edited = {line["n"] for line in cashiers if line.get("edited")}
     answers = {line["of"]: line for line in cashiers if "of" in line}

@@ -100,6 +100,30 @@ def test_slowness_on_a_saturated_host_is_withheld(ask: Try) -> None:
     assert convicted(ask(shop, "experience"), "does not hold")
 
 
+@pytest.mark.parametrize(
+    ("code", "asked", "verdict"),
+    [
+        ("unbalanced", {}, Verdict.VALID),
+        ("unbalanced", {"requoted": True}, Verdict.INVALID),
+        ("unbalanced", {"f": "refund"}, Verdict.INVALID),
+        ("rule_broken", {}, Verdict.INVALID),
+    ],
+)
+def test_a_sale_that_a_price_overtook_is_refused_only_at_its_second_prices(
+    ask: Try, code: str, asked: dict[str, object], verdict: Verdict
+) -> None:
+    """Its cashier asks once more; a till that goes on refusing, or refuses a refund's payments, is convicted."""
+    shop = closed_shop()
+    shop.meta["thresholds"] = ["sale.refused <= 1%"]
+    answer = next(line for line in shop.history if line.get("code") == "rule_broken")
+    answer.update(code=code)
+    invoke = next(
+        line for line in shop.history if line["worker"] == answer["worker"] and line["n"] == answer["of"]
+    )
+    invoke.update(asked)
+    assert ask(shop, "experience").verdict is verdict
+
+
 def test_a_till_that_ran_out_of_memory_is_convicted(ask: Try) -> None:
     """R3: the whole backlog was loaded under a 1 GB cap."""
     shop = closed_shop()
