@@ -38,7 +38,7 @@ from syncref.core.journal_messages import (
 )
 from syncref.core.selling import Basket, Original, Return, Sums, priced, returned, voided
 from syncref.core.step import Step, replace
-from syncref.domain.identity import ID_BYTES, Mark, chain_hash, receipt_number, short_number
+from syncref.domain.identity import ID_BYTES, Mark, chain_hash, number_prefix, receipt_number
 from syncref.errors import RuleBroken
 from syncref.wire.entry import ENTRY_BYTES_MAX, DayClosed, DayOpened, Entry, Receipt, ReceiptKind, encode_entry
 
@@ -129,7 +129,7 @@ def _check_mode(state: JournalState, event: Asked) -> None:
 
 def _check_own(state: JournalState, receipt_no: str, original: Original | None) -> None:
     """Refuse a refund of a receipt that this incarnation has not written yet."""
-    prefix = f"{state.key.till}-{short_number(state.key.incarnation)}-"
+    prefix = number_prefix(state.key)
     if original is not None or not receipt_no.startswith(prefix):
         return
     number = receipt_no.removeprefix(prefix)

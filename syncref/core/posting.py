@@ -1,12 +1,13 @@
 """Posting: how journal entries become typed rows, flags and set-asides. Facts are never refused.
 
-Set aside is only what can't be decoded or doesn't balance. A sale of an unknown product, or a refund of a
-receipt that has not arrived, is posted with a flag; an op id that was posted before is stored as a
-duplicate and not counted.
+Set aside is only what can't be decoded, doesn't balance or bears another till's number. A sale of an unknown
+product, or a refund of a receipt that has not arrived, is posted with a flag; an op id that was posted before
+is stored as a duplicate and not counted.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -14,8 +15,11 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from syncref.core.step import replace
-from syncref.domain.identity import ID_BYTES, Key, short_number
+from syncref.domain.identity import ID_BYTES, Key, number_prefix
 from syncref.wire.entry import Continued, DayClosed, DayOpened, Entry, Receipt
+
+_NUMBER = re.compile(r"[A-Z0-9]{5}-[0-9]{6,9}")
+SHOWN = 40
 
 
 class ReceiptRow(NamedTuple):
@@ -74,12 +78,12 @@ def post(
 ) -> Posting:
     """Return the typed rows of entries that begin at sequence `first`; a text is a decoding failure."""
     posting = Posting()
-    prefix = f"{key.till}-{short_number(key.incarnation)}-"
+    prefix = number_prefix(key)
     ops: set[bytes] = set()
     numbers: set[str] = set()
     for seq, entry in enumerate(entries, first):
         if type(entry) is Receipt:
-            fault = unbalanced(entry)
+            fault = unbalanced(entry) or misnumbered(key.till, entry)
             if fault is not None:
                 posting.asides.append(AsideRow(seq, fault))
                 continue
@@ -137,6 +141,14 @@ def unbalanced(receipt: Receipt) -> str | None:
     if len(receipt.op_id) != ID_BYTES or len(receipt.business_date) != 10:
         return "op id or business date of a wrong length"
     return None
+
+
+def misnumbered(till: str, receipt: Receipt) -> str | None:
+    """Return why the number that a receipt was printed with can't be one of its till's."""
+    number = receipt.number
+    if number is None or (number.startswith(f"{till}-") and _NUMBER.fullmatch(number, len(till) + 1)):
+        return None
+    return f"{number[:SHOWN]!r} is no receipt number of {till}"
 
 
 def set_aside(posting: Posting, seq: int, reason: str) -> Posting:

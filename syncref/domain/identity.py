@@ -65,6 +65,14 @@ def short_number(incarnation: bytes) -> str:
     return b32encode(incarnation[:5]).decode()[:5]
 
 
+def number_prefix(key: Key) -> str:
+    """Return what all numbers begin with that a journal gives: till and incarnation's short number.
+
+    A journal that continues another may hold receipts with numbers of that one: as they were printed.
+    """
+    return f"{key.till}-{short_number(key.incarnation)}-"
+
+
 def receipt_number(*, key: Key, counter: int) -> str:
-    """Return the number printed on a receipt: till, incarnation's short number, counter within it."""
-    return f"{key.till}-{short_number(key.incarnation)}-{counter:06d}"
+    """Return the number printed on a receipt: its journal's prefix, and the counter within that."""
+    return f"{number_prefix(key)}{counter:06d}"

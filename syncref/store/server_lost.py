@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from syncref.domain.identity import HASH_BYTES, Key, Mark, short_number
+from syncref.domain.identity import HASH_BYTES, Key, Mark, number_prefix, short_number
 from syncref.errors import NotFound, RequestInvalid, RuleBroken
 from syncref.store.server_schema import journal, lost_entries, lost_receipts
 
 _NUMBER = re.compile(r"([A-Z0-9-]{1,16})-([A-Z2-7]{5})-([0-9]{6,9})")
 _COUNTER = "CAST(substring(receipt_no FROM '[0-9]+$') AS bigint)"
-_HERE = text(
-    f"SELECT count(DISTINCT receipt_no) FROM receipt WHERE till = :till AND incarnation = :incarnation "
+_HERE = text(  # in whichever journal: one that continues another may have numbers of that
+    "SELECT count(DISTINCT receipt_no) FROM receipt WHERE till = :till AND starts_with(receipt_no, :prefix) "
     f"AND {_COUNTER} BETWEEN :first AND :last"
 )
 _OVERLAPS = text(
@@ -31,8 +31,8 @@ _OF_DATE = text(
     "AND business_date = :date ORDER BY incarnation, first"
 )
 _BEYOND = text(
-    f"SELECT 1 FROM receipt WHERE till = :till AND incarnation = :incarnation AND {_COUNTER} > :last "
-    "AND seq <= :mark LIMIT 1"
+    "SELECT 1 FROM receipt WHERE till = :till AND incarnation = :incarnation AND starts_with(receipt_no, :prefix) "
+    f"AND {_COUNTER} > :last AND seq <= :mark LIMIT 1"
 )
 
 
@@ -80,8 +80,9 @@ def sign_lost_receipts(connection: Connection, first: str, last: str, *, date: s
     here or was declared before.
     """
     till, short, low, high = numbers_of(first, last)
-    of = {"till": till, "incarnation": _journal(connection, till, short), "first": low, "last": high}
-    here = connection.execute(_HERE, of).scalar_one()
+    key = Key(till=till, incarnation=_journal(connection, till, short))
+    of = {"till": till, "incarnation": key.incarnation, "first": low, "last": high}
+    here = numbers_here(connection, key, low, high)
     if here:
         raise RuleBroken(f"{here} of the receipts {first} to {last} are here: they are not lost")
     for row in connection.execute(_OVERLAPS, of):
@@ -123,7 +124,7 @@ def lost_of(connection: Connection, till: str, date: str) -> list[LostReceipts]:
     """Return what was declared lost of a date."""
     found = []
     for row in connection.execute(_OF_DATE, {"till": till, "date": date}).all():
-        here = numbers_here(connection, till, bytes(row.incarnation), row.first, row.last)
+        here = numbers_here(connection, Key(till=till, incarnation=bytes(row.incarnation)), row.first, row.last)
         absent = row.last - row.first + 1 - here
         found.append(
             LostReceipts(
@@ -134,15 +135,16 @@ def lost_of(connection: Connection, till: str, date: str) -> list[LostReceipts]:
     return found
 
 
-def numbers_here(connection: Connection, till: str, incarnation: bytes, first: int, last: int) -> int:
+def numbers_here(connection: Connection, key: Key, first: int, last: int) -> int:
     """Return how many of a journal's numbers are here."""
-    of = {"till": till, "incarnation": incarnation, "first": first, "last": last}
+    of = {"till": key.till, "prefix": number_prefix(key), "first": first, "last": last}
     return int(connection.execute(_HERE, of).scalar_one())
 
 
 def before_mark(connection: Connection, till: str, lost: LostReceipts, mark: int) -> bool:
     """Return whether a receipt after the lost ones stands in their journal up to a sequence."""
-    of = {"till": till, "incarnation": lost.incarnation, "last": lost.last, "mark": mark}
+    prefix = number_prefix(Key(till=till, incarnation=lost.incarnation))
+    of = {"till": till, "incarnation": lost.incarnation, "prefix": prefix, "last": lost.last, "mark": mark}
     return connection.execute(_BEYOND, of).first() is not None
 
 

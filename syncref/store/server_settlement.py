@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from syncref.core.settlement import DayFacts, Sums, add
 from syncref.core.step import replace
+from syncref.domain.identity import Key, number_prefix
 from syncref.errors import NotFound, RuleBroken
 from syncref.store.server_lost import before_mark, lost_of, numbers_here
 from syncref.store.server_schema import abandoned
@@ -59,9 +60,10 @@ _RATES = text(
     f"FROM line WHERE {_COUNTED} GROUP BY tax_rate_bp ORDER BY tax_rate_bp"
 )
 _NUMBERS = text(r"""
-SELECT incarnation, min(c) AS low, max(c) AS high, count(DISTINCT c) AS n FROM (
-  SELECT incarnation, substring(receipt_no FROM '[0-9]+$')::numeric AS c FROM receipt
-  WHERE till = :till AND business_date = :date) numbers GROUP BY incarnation
+SELECT prefix, min(c) AS low, max(c) AS high, count(DISTINCT c) AS n FROM (
+  SELECT substring(receipt_no FROM '^.*-') AS prefix, substring(receipt_no FROM '[0-9]+$')::numeric AS c
+  FROM receipt WHERE till = :till AND business_date = :date) numbers
+WHERE prefix IS NOT NULL AND c IS NOT NULL GROUP BY prefix
 """)
 _ODD = text("""
 SELECT e.incarnation, e.seq, e.payload, o.kind, r.action FROM (
@@ -199,22 +201,23 @@ def _sums(connection: Connection, of_span: dict[str, object]) -> Sums:
 def _with_odd_entries(connection: Connection, till: str, date: str, facts: DayFacts) -> DayFacts:
     """Return the facts with set-aside, duplicate, written-off and missing receipts counted."""
     numbers = connection.execute(_NUMBERS, {"till": till, "date": date}).all()
-    missing = {bytes(row.incarnation): int(row.high - row.low) + 1 - row.n for row in numbers}
-    bounds = {bytes(row.incarnation): (int(row.low), int(row.high)) for row in numbers}
+    missing = {row.prefix: int(row.high - row.low) + 1 - row.n for row in numbers}
+    bounds = {row.prefix: (int(row.low), int(row.high)) for row in numbers}
     for lost in lost_of(connection, till, date):
-        low, high = bounds.get(lost.incarnation, (0, -1))
+        key = Key(till=till, incarnation=lost.incarnation)
+        low, high = bounds.get(number_prefix(key), (0, -1))
         first, last = max(lost.first, low), min(lost.last, high)
         if first <= last:
-            absent = last - first + 1 - numbers_here(connection, till, lost.incarnation, first, last)
-            missing[lost.incarnation] -= absent
+            missing[number_prefix(key)] -= last - first + 1 - numbers_here(connection, key, first, last)
     for row in connection.execute(_ODD, {"till": till, "date": date}).all():
         entry = _entry(bytes(row.payload))
         if not _belongs(connection, till, date, row, entry, closed=facts.z is not None):
             continue
         if row.action == "posted":
             continue  # its typed rows are counted like any other
-        if row.kind == "aside" and missing.get(bytes(row.incarnation), 0) > 0:
-            missing[bytes(row.incarnation)] -= 1
+        prefix = _prefix(Key(till=till, incarnation=bytes(row.incarnation)), entry)
+        if row.kind == "aside" and missing.get(prefix, 0) > 0:
+            missing[prefix] -= 1
         if row.action is None and row.kind == "aside":
             facts = replace(facts, aside=facts.aside + 1)
         elif row.action is None:
@@ -224,6 +227,13 @@ def _with_odd_entries(connection: Connection, till: str, date: str, facts: DayFa
         else:
             facts = replace(facts, unreadable_written_off=facts.unreadable_written_off + 1)
     return replace(facts, missing=sum(missing.values()))
+
+
+def _prefix(key: Key, entry: Entry | None) -> str:
+    """Return what an entry's printed number begins with; one that can't be read is taken for its journal's own."""
+    if isinstance(entry, Receipt) and entry.number is not None:
+        return f"{entry.number.rpartition('-')[0]}-"
+    return number_prefix(key)
 
 
 def _entry(payload: bytes) -> Entry | None:

@@ -21,7 +21,7 @@ FOLD_MS = 50
 def shop(postgres_dsn: str) -> Iterator[Shop]:
     """Yield a shop with tax rate A, vendor V1, products P1 to P3 with prices, tills T01 to T12 and a clerk."""
     engine = open_engine(postgres_dsn, connections=4)
-    tills = [Identity(kind="till", name=f"T{n:02d}") for n in range(1, 13)]
+    tills = [Identity(kind="till", name=f"T{n:02d}") for n in range(1, 16)]
     clerk = Identity(kind="clerk", name="alice")
     provision(engine, [(who, SECRET + who.name) for who in [*tills, clerk]])
     config = ServerConfig(listen="127.0.0.1:0", stock_fold_ms=FOLD_MS)

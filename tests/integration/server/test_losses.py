@@ -8,9 +8,10 @@ import pytest
 
 from syncref.domain.identity import Mark, receipt_number
 from syncref.errors import NotFound, RequestInvalid, RuleBroken
-from syncref.store.server_lost import Signed, sign_lost_entries, sign_lost_receipts
+from syncref.store.server_lost import Signed, numbers_here, sign_lost_entries, sign_lost_receipts
 from syncref.store.server_settlement import sign_abandoned
-from tests.integration.server.shop import DATE, Shop, Till
+from syncref.wire.entry import encode_entry
+from tests.integration.server.shop import DATE, Shop, Till, sale
 from tests.integration.server.test_settlement import settled
 
 SIGNED = Signed(evidence="disk lost, ticket 4711", clerk="ann", at_ms=1)
@@ -68,6 +69,29 @@ def test_a_journal_goes_on_after_entries_that_nobody_has(shop: Shop) -> None:
     gone = receipts[2].gross + receipts[3].gross
     assert row["state"] == "TALLIED"
     assert row["reasons"] == [f"2 receipts {TOLD}", f"{gone} of the Z's gross is not here"]
+
+
+def test_a_number_counts_for_the_journal_that_printed_it(shop: Shop) -> None:
+    """What a later journal has under an old number is here, and is no number of the later one."""
+    till = shop.till("T09")
+    known = [till.sell(), till.sell()]
+    till.flush()
+    old, printed = till.key, receipt_number(key=till.key, counter=4)
+    till.start_anew(continues=2)
+    again = sale(4, [("P1", 1000, 70)], number=printed)
+    till.journal(encode_entry(again))
+    later = [till.sell() for _ in range(2)]
+    till.flush()
+    gone = receipt_number(key=old, counter=3)
+    with shop.engine.begin() as connection:
+        assert (numbers_here(connection, old, 3, 4), numbers_here(connection, till.key, 1, 4)) == (1, 2)
+        with pytest.raises(RuleBroken, match="1 of the receipts"):
+            sign_lost_receipts(connection, gone, printed, date=DATE, signed=SIGNED)
+        assert sign_lost_receipts(connection, gone, gone, date=DATE, signed=SIGNED) == 1
+    till.close_day([*known, again, *later])
+    till.flush()
+    row = settled(shop, till)
+    assert (row["state"], row["reasons"]) == ("TALLIED", [f"1 receipts {TOLD}"])
 
 
 def test_entries_with_a_false_hash_do_not_let_the_till_go_on(shop: Shop) -> None:

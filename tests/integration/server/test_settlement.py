@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from syncref.domain.identity import receipt_number
-from syncref.wire.entry import Payment
+from syncref.wire.entry import Payment, encode_entry
 from tests.integration.server.pair import until
 from tests.integration.server.shop import Shop, Till, new_op, sale
 
@@ -112,6 +112,36 @@ def test_a_missing_receipt_number_is_named(shop: Shop) -> None:
     till.flush()
     row = settled(shop, till)
     assert (row["state"], row["reasons"]) == ("MISMATCH", ["1 receipt numbers missing"])
+
+
+def test_a_number_that_was_printed_before_a_journal_was_continued_leaves_no_hole(shop: Shop) -> None:
+    """A rolled-back till keeps the number on the paper: one of the old journal's numbers, not of the new one's."""
+    till = shop.till("T15")
+    known = [till.sell() for _ in range(5)]
+    till.flush()
+    printed = receipt_number(key=till.key, counter=4)
+    till.start_anew(continues=3)
+    again = sale(4, [("P1", 1000, 70)], number=printed)
+    till.journal(encode_entry(again))
+    till.close_day([*known[:3], again, till.sell()])
+    till.flush()
+    row = settled(shop, till)
+    assert row["reasons"] == [f"2 late receipts of {sum(one.gross for one in known[3:])}"]
+    assert row["state"] == "RESTATED"
+
+
+def test_a_receipt_under_another_tills_number_is_set_aside(shop: Shop) -> None:
+    """It is kept and shown, and neither counted nor taken for the other till's."""
+    till, other = shop.till("T13"), shop.till("T14")
+    good = till.sell()
+    forged = sale(1, [("P1", 1000, 100)], number=receipt_number(key=other.key, counter=1))
+    till.journal(encode_entry(forged))
+    till.close_day([good])
+    till.flush()
+    row = settled(shop, till)
+    assert (row["receipts"], row["reasons"]) == (1, ["1 entries set aside"])
+    (aside,) = [a for a in shop.clerk().ask("GET", "/v1/asides").json if a["till"] == "T13"]
+    assert "is no receipt number of T13" in aside["reason"]
 
 
 def test_unreadable_entries_are_charged_to_the_day_whose_z_follows(shop: Shop) -> None:

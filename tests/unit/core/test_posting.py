@@ -12,6 +12,7 @@ from syncref.core.posting import (
     Posting,
     Remedy,
     classify_sqlstate,
+    misnumbered,
     post,
     remedy,
     set_aside,
@@ -125,6 +126,25 @@ def test_a_receipt_balances_or_it_does_not(wrong: dict[str, object]) -> None:
     """Gross, tax and payments are sums of what is there."""
     assert unbalanced(receipt(1)) is None
     assert unbalanced(msgspec.structs.replace(receipt(1), **wrong))
+
+
+@pytest.mark.parametrize(
+    ("number", "right"),
+    [
+        (None, True),
+        ("T01-H3T3C-000023", True),
+        ("T01-H3T3C-1000023", True),
+        ("T02-H3T3C-000023", False),
+        ("T011-H3T3C-000023", False),
+        ("T01-H3T3C-", False),
+        ("T01-000023", False),
+        ("", False),
+    ],
+)
+def test_a_number_from_before_is_of_the_same_till(number: str | None, right: bool) -> None:
+    """A journal that continues another keeps what was printed; it can't bear another till's numbers."""
+    found = misnumbered("T01", msgspec.structs.replace(receipt(1), number=number))
+    assert (found is None) is right, found
 
 
 def test_an_op_id_counts_once_however_often_it_comes() -> None:

@@ -7,7 +7,6 @@ from chaos.fleet.simulated.mutants import Mutant
 from chaos.fleet.simulated.plan import Profile
 from chaos.fleet.simulated.till import TillNode
 from chaos.fleet.simulated.world import World
-from syncref.core import journal, posting
 from syncref.core.step import replace
 from syncref.domain import identity
 
@@ -40,8 +39,6 @@ MUTANT = Mutant(
     profile=Profile(misfortunes={"reimage": 1.0, "black": 3.0, "cut": 2.0}, tills=(1, 2), sales=12),
     swaps=[
         (identity, "short_number", short_number),
-        (journal, "short_number", short_number),
-        (posting, "short_number", short_number),
         (machines, "reprovision", reprovision),
     ],
 )
