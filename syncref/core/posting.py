@@ -7,7 +7,6 @@ is stored as a duplicate and not counted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from syncref.core.step import replace
 from syncref.domain.identity import ID_BYTES, Key, number_prefix
 from syncref.wire.entry import Continued, DayClosed, DayOpened, Entry, Receipt
 
-_NUMBER = re.compile(r"[A-Z0-9]{5}-[0-9]{6,9}")
+SHORT_LENGTH, COUNTER_LENGTHS = 5, range(6, 10)
 SHOWN = 40
 
 
@@ -146,7 +145,11 @@ def unbalanced(receipt: Receipt) -> str | None:
 def misnumbered(till: str, receipt: Receipt) -> str | None:
     """Return why the number that a receipt was printed with can't be one of its till's."""
     number = receipt.number
-    if number is None or (number.startswith(f"{till}-") and _NUMBER.fullmatch(number, len(till) + 1)):
+    if number is None:
+        return None
+    short, _, counter = number.removeprefix(f"{till}-").partition("-")
+    of_till = number.startswith(f"{till}-") and len(short) == SHORT_LENGTH
+    if of_till and counter.isascii() and counter.isdecimal() and len(counter) in COUNTER_LENGTHS:
         return None
     return f"{number[:SHOWN]!r} is no receipt number of {till}"
 

@@ -161,6 +161,8 @@ def settlement(world: World, store: ServerStore, find: Find) -> None:
         settled = settle(facts)
         if till not in lossy and settled.state is not State.TALLIED:
             find("settlement", f"{till} {date} is {settled.state.value}: {'; '.join(settled.reasons)}")
+        if facts.missing and till in lossy:
+            find("settlement", f"{till} {date}: {facts.missing} numbers are missing that no till has lost")
         held = add(facts.posted, facts.late)
         wanted = sums(expected.get((till, date), []))
         if (held.receipts, held.gross, held.tax) != (wanted.receipts, wanted.gross, wanted.tax):

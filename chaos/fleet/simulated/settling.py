@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chaos.fleet.simulated.reception import decoded
 from chaos.fleet.simulated.server_store import Journal, ServerStore
 from syncref.core.settlement import DayFacts, Sums
-from syncref.domain.identity import Key
+from syncref.domain.identity import Key, number_prefix
 from syncref.wire.entry import DayClosed, Receipt
 
 
@@ -65,7 +66,7 @@ def day_facts(store: ServerStore, till: str, date: str) -> DayFacts:
     for key, journal in journals:
         upto = covered.get(key.incarnation, 0) if zs else 1 << 62
         _sort_receipts(journal, date, upto, pile)
-        _sort_asides(journal, date, upto, pile)
+        _sort_asides(key, journal, date, upto, pile)
     first = next(iter(zs.values()), None)
     return DayFacts(
         posted=sums(pile.posted),
@@ -76,12 +77,16 @@ def day_facts(store: ServerStore, till: str, date: str) -> DayFacts:
         duplicates=pile.duplicates,
         z=None if first is None else z_sums(first[3]),
         z_count=len(zs),
+        missing=sum(_holes(counters, pile.unnumbered[prefix]) for prefix, counters in pile.numbers.items()),
     )
 
 
 @dataclass(slots=True)
 class _Pile:
-    """A date's receipts, sorted by what became of them."""
+    """A date's receipts, sorted by what became of them.
+
+    `numbers`: counters by what their printed numbers begin with; `unnumbered`: how many were set aside.
+    """
 
     posted: list[Receipt]
     late: list[Receipt]
@@ -89,12 +94,21 @@ class _Pile:
     aside: int = 0
     duplicates: int = 0
     unreadable: int = 0
+    numbers: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    unnumbered: Counter[str] = field(default_factory=Counter)
+
+
+def _holes(counters: set[int], aside: int) -> int:
+    """Return how many numbers between the lowest and the highest are nowhere."""
+    return max(0, max(counters) - min(counters) + 1 - len(counters) - aside)
 
 
 def _sort_receipts(journal: Journal, date: str, upto: int, pile: _Pile) -> None:
     for row in journal.receipts:
         if row.receipt.business_date != date:
             continue
+        prefix, _, counter = row.receipt_no.rpartition("-")
+        pile.numbers[f"{prefix}-"].add(int(counter))
         if row.status == "duplicate" and row.seq not in journal.resolved:
             pile.duplicates += 1
         elif row.status == "duplicate":
@@ -105,11 +119,12 @@ def _sort_receipts(journal: Journal, date: str, upto: int, pile: _Pile) -> None:
             pile.late.append(row.receipt)
 
 
-def _sort_asides(journal: Journal, date: str, upto: int, pile: _Pile) -> None:
+def _sort_asides(key: Key, journal: Journal, date: str, upto: int, pile: _Pile) -> None:
     for row in journal.asides:
         entry = decoded(journal.entries[row.seq - 1][1])
         if isinstance(entry, Receipt) and entry.business_date != date:
             continue
+        pile.unnumbered[number_prefix(key)] += 1
         if row.seq not in journal.resolved:
             pile.aside += 1
         elif isinstance(entry, Receipt):
