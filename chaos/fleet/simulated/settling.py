@@ -124,7 +124,8 @@ def _sort_asides(key: Key, journal: Journal, date: str, upto: int, pile: _Pile) 
         entry = decoded(journal.entries[row.seq - 1][1])
         if isinstance(entry, Receipt) and entry.business_date != date:
             continue
-        pile.unnumbered[number_prefix(key)] += 1
+        printed = entry.number if isinstance(entry, Receipt) else None
+        pile.unnumbered[number_prefix(key) if printed is None else f"{printed.rpartition('-')[0]}-"] += 1
         if row.seq not in journal.resolved:
             pile.aside += 1
         elif isinstance(entry, Receipt):
