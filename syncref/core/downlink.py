@@ -244,8 +244,12 @@ def _conflicted(state: DownlinkState, event: ApplyConflicted, options: DownlinkO
     """Another run was faster, or is on its way: go on from where it brought the cursor, or let it come through.
 
     It holds the stage as long as it gets on. A run that begins yields to it, looks again after a while, and takes
-    the stage over when nothing was staged in between: its sync has gone to sleep, or died.
+    the stage over when nothing was staged in between: its sync has gone to sleep, or died. Two first loads share
+    one progress: whichever chunk came first counts for both.
     """
+    if state.phase is DownPhase.STORING:
+        brought = replace(state, cursor=event.cursor, loaded=event.loaded, loading=event.loading, attempt=0)
+        return _ask(replace(brought, urgent_pos=event.urgent_pos), options)
     if state.phase not in (DownPhase.APPLYING, DownPhase.URGENT, DownPhase.STAGING):
         return _stay(state)
     moved = event.cursor != state.cursor
@@ -318,7 +322,10 @@ def _store_chunk(
     if loading.refetch is None:
         done = not loading.tables
         cursor = Cursor(term=loading.term, pos=loading.start_pos) if done else None
-        store = StoreChunk(table=chunk.table, rows=chunk.rows, first=first, loading=loading, cursor=cursor)
+        store = StoreChunk(
+            table=chunk.table, rows=chunk.rows, first=first, loading=loading, cursor=cursor,
+            before=None if first else state.loading,
+        )  # fmt: skip
         after = replace(state, loading=None if done else loading, cursor=cursor, phase=DownPhase.STORING)
         return Step(after, (store,))
     assert state.cursor is not None

@@ -181,15 +181,16 @@ class Applied(Struct, frozen=True, kw_only=True):
 
 
 class ApplyConflicted(Struct, frozen=True, kw_only=True):
-    """Nothing was applied or staged: another run or urgent page was faster; this is where the till stands.
+    """Nothing was applied or staged: another run, load or urgent page was faster; this is where the till stands.
 
-    `holder`: whose the stage is now, None when nothing is staged.
+    `holder`: whose the stage is now, None when nothing is staged. `loading`: how far a first load is, if any.
     """
 
     cursor: Cursor | None
     urgent_pos: int
     loaded: bool
     holder: Holder | None = None
+    loading: Loading | None = None
     draw: float = 0.5
 
 
@@ -301,6 +302,8 @@ class StoreChunk(Struct, frozen=True, kw_only=True):
     """Write a new till's rows to the tables and the progress `loading`, in one transaction. Answer: ChunkStored.
 
     `first`: empty the tables before. `cursor` is set with the last chunk: loading is over, the feed follows.
+    Nothing, and ApplyConflicted, when another sync was faster: the till has a cursor, or, but for the first chunk,
+    a progress that is not `before`.
     """
 
     table: str
@@ -308,6 +311,7 @@ class StoreChunk(Struct, frozen=True, kw_only=True):
     first: bool
     loading: Loading
     cursor: Cursor | None
+    before: Loading | None = None
 
 
 class Apply(Struct, frozen=True, kw_only=True):

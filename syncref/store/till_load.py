@@ -8,14 +8,15 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
-from syncref.core.downlink_messages import Loading, StoreChunk
+from syncref.core.downlink_messages import ApplyConflicted, Loading, StoreChunk
 from syncref.domain.identity import Term
 from syncref.domain.masters import MASTERS, rows_digest
+from syncref.store.till_apply import cursor_of
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_rows import by_table, many, read_digests, sql_of, write_digests
 from syncref.store.till_schema import digest, load, masters
 from syncref.store.till_stage import clear
-from syncref.store.till_state import write_state
+from syncref.store.till_state import read_state, write_state
 
 
 def read_loading(connection: Connection, *, cluster: str) -> Loading | None:
@@ -31,9 +32,18 @@ def read_loading(connection: Connection, *, cluster: str) -> Loading | None:
     )
 
 
-def store_chunk(database: TillDatabase, effect: StoreChunk) -> None:
-    """Write a chunk's rows and the progress. Durable with the last one: what is lost before is fetched again."""
+def store_chunk(database: TillDatabase, effect: StoreChunk) -> ApplyConflicted | None:
+    """Write a chunk's rows and the progress. Nothing where another sync was faster: return where the till stands.
+
+    Durable with the last one: what is lost before is fetched again.
+    """
     with database.step(durable=effect.cursor is not None) as connection:
+        state = read_state(connection, lock=True)
+        loading = read_loading(connection, cluster=state.cluster)
+        if cursor_of(state) is not None or (not effect.first and loading != effect.before):
+            return ApplyConflicted(
+                cursor=cursor_of(state), urgent_pos=state.urgent_pos, loaded=state.loaded, loading=loading
+            )
         if effect.first:
             write_state(connection, overlay=False)
             clear(connection)
@@ -50,13 +60,14 @@ def store_chunk(database: TillDatabase, effect: StoreChunk) -> None:
         connection.execute(delete(load))
         if effect.cursor is None:
             _write_progress(connection, effect.loading)
-            return
+            return None
         write_state(
             connection,
             cursor_n=effect.cursor.term.n,
             cursor_id=effect.cursor.term.id,
             cursor_pos=effect.cursor.pos,
         )
+    return None
 
 
 def _write_progress(connection: Connection, loading: Loading) -> None:

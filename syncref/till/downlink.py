@@ -263,8 +263,7 @@ class Downlink(Worker[DownlinkState, DownlinkEvent, DownlinkEffect]):
                     return Staged()
                 case StoreChunk():
                     self._check_room(len(effect.rows))
-                    store_chunk(self._database, effect)
-                    return ChunkStored()
+                    return store_chunk(self._database, effect) or ChunkStored()
                 case Apply():
                     return self._apply(effect)
         except SyncrefError as error:

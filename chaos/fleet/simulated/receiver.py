@@ -65,8 +65,7 @@ class Receiver:
                 if till.store.run is not None and till.store.run.id == effect.run:
                     till.store.write("drop", sync=False)
             case down.StoreChunk():
-                till.store.write("chunk", effect)
-                return down.ChunkStored()
+                return self._chunk(effect)
             case down.ApplyUrgent():
                 if till.store.written_since(effect.generation):
                     return self._conflicted()
@@ -81,6 +80,12 @@ class Receiver:
                 till.note(f"alarm {effect.code}: {effect.detail}")
                 till.world.watch.alarm(till, effect.code)
         return None
+
+    def _chunk(self, effect: down.StoreChunk) -> down.DownlinkEvent:
+        if self.till.store.outrun(effect):
+            return self._conflicted()
+        self.till.store.write("chunk", effect)
+        return down.ChunkStored()
 
     def _stage(self, effect: down.Stage) -> down.DownlinkEvent:
         store = self.till.store
@@ -111,6 +116,7 @@ class Receiver:
             urgent_pos=store.urgent_pos,
             loaded=store.loaded,
             holder=store.holder,
+            loading=store.loading,
             draw=self.till.world.draw.random(),
         )
 

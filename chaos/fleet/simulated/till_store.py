@@ -272,6 +272,10 @@ class TillStore:
             if isinstance(entry, Receipt):
                 self.pruned_ops.add(entry.op_id)
 
+    def outrun(self, effect: StoreChunk) -> bool:
+        """Return whether another sync's load was faster."""
+        return self.cursor is not None or (not effect.first and self.loading != effect.before)
+
     def _do_chunk(self, effect: StoreChunk) -> None:
         if effect.first:
             self.masters = MasterRows()

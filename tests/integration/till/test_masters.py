@@ -61,18 +61,23 @@ def cursor(database: TillDatabase) -> Cursor | None:
 def load_all(database: TillDatabase, office: HeadOffice) -> None:
     """Load every table in one chunk each, then end an empty run."""
     names = tuple(spec.name for spec in MASTERS)
+    before: Loading | None = None
     for at, name in enumerate(names):
         left = names[at + 1 :]
-        store_chunk(
+        loading = Loading(tables=left, term=TERM, start_pos=office.pos)
+        conflict = store_chunk(
             database,
             StoreChunk(
                 table=name,
                 rows=tuple(office.row(place) for place in office.rows if place[0] == name),
                 first=at == 0,
-                loading=Loading(tables=left, term=TERM, start_pos=office.pos),
+                loading=loading,
                 cursor=None if left else Cursor(term=TERM, pos=office.pos),
+                before=before,
             ),
         )
+        assert conflict is None
+        before = loading
     assert run_to_end(database, office, []).mismatched == ()
 
 
@@ -120,6 +125,27 @@ def test_a_load_goes_on_where_it_was_cut(database: TillDatabase) -> None:
     with database.read() as connection:
         assert read_loading(connection, cluster="lab") == loading
         assert not read_state(connection).loaded
+
+
+def test_a_load_that_another_sync_outran_writes_nothing(database: TillDatabase) -> None:
+    """Neither over the other's progress nor over what is loaded: it is told where the till stands."""
+    office = small_office()
+    rows = tuple(office.row(place) for place in office.rows if place[0] == "product")
+    own = Loading(tables=("product", "price"), term=TERM, after='["P09"]', start_pos=7)
+    further = Loading(tables=("product", "price"), term=TERM, after='["P19"]', start_pos=7)
+    first = StoreChunk(table="product", rows=rows[:10], first=True, loading=own, cursor=None)
+    second = StoreChunk(table="product", rows=rows[10:20], first=False, loading=further, cursor=None, before=own)
+    assert store_chunk(database, first) is None
+    assert store_chunk(database, second) is None
+    for outrun in (second, StoreChunk(table="price", rows=(), first=False, loading=own, cursor=None, before=own)):
+        conflict = store_chunk(database, outrun)
+        assert conflict is not None
+        assert (conflict.cursor, conflict.loading, conflict.loaded) == (None, further, False)
+    load_all(database, office)
+    conflict = store_chunk(database, first)
+    assert conflict is not None
+    assert (conflict.cursor, conflict.loading, conflict.loaded) == (cursor(database), None, True)
+    check_agrees(database, office)
 
 
 def test_a_short_run_is_written_at_once(database: TillDatabase) -> None:

@@ -24,6 +24,7 @@ from syncref.core.downlink_messages import (
     Fetch,
     FetchChunk,
     Holder,
+    Loading,
     PageArrived,
     Refused,
     SetTimer,
@@ -242,6 +243,23 @@ def test_a_new_till_loads_every_table_and_sells_only_after_the_digests_agree() -
     down.page(from_pos=50)
     assert not down.state.loaded
     assert down.on(Applied()).state.loaded
+
+
+def test_two_first_loads_share_their_progress() -> None:
+    """Whichever chunk came first counts for both; when the other one is through, the feed follows."""
+    down = Downlink(DownlinkState()).on(Wake())
+    stored = down.chunk("product", '["milk"]').only(StoreChunk)
+    assert stored.before is None
+    down.on(ChunkStored())
+    stored = down.chunk("product", None).only(StoreChunk)
+    assert stored.before == Loading(tables=("product", "price"), term=TERM, after='["milk"]', start_pos=50)
+    further = Loading(tables=("price",), term=TERM, after='["milk"]', start_pos=50)
+    asked = down.on(ApplyConflicted(cursor=None, urgent_pos=0, loaded=False, loading=further)).only(FetchChunk)
+    assert (asked.table, asked.after, asked.start_pos) == ("price", '["milk"]', 50)
+    assert down.chunk("price", None).only(StoreChunk).before == further
+    asked_page = down.on(ApplyConflicted(cursor=LOADED.cursor, urgent_pos=3, loaded=True)).only(Fetch)
+    assert LOADED.cursor is not None
+    assert (asked_page.pos, asked_page.urgent_pos, down.state.loaded) == (LOADED.cursor.pos, 3, True)
 
 
 def test_a_load_across_two_terms_begins_anew() -> None:
