@@ -248,8 +248,11 @@ def _conflicted(state: DownlinkState, event: ApplyConflicted, options: DownlinkO
     one progress: whichever chunk came first counts for both.
     """
     if state.phase is DownPhase.STORING:
-        brought = replace(state, cursor=event.cursor, loaded=event.loaded, loading=event.loading, attempt=0)
-        return _ask(replace(brought, urgent_pos=event.urgent_pos), options)
+        brought = replace(
+            state, cursor=event.cursor, urgent_pos=event.urgent_pos, loaded=event.loaded, loading=event.loading,
+            attempt=0,
+        )  # fmt: skip
+        return _ask(brought, options)
     if state.phase not in (DownPhase.APPLYING, DownPhase.URGENT, DownPhase.STAGING):
         return _stay(state)
     moved = event.cursor != state.cursor

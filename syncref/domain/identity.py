@@ -73,6 +73,11 @@ def number_prefix(key: Key) -> str:
     return f"{key.till}-{short_number(key.incarnation)}-"
 
 
+def printed_prefix(key: Key, number: str | None) -> str:
+    """Return what a receipt's number on paper begins with: as `number` does, or as its journal's own."""
+    return number_prefix(key) if number is None else f"{number.rpartition('-')[0]}-"
+
+
 def receipt_number(*, key: Key, counter: int) -> str:
     """Return the number printed on a receipt: its journal's prefix, and the counter within that."""
     return f"{number_prefix(key)}{counter:06d}"

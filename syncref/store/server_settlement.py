@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from syncref.core.settlement import DayFacts, Sums, add
 from syncref.core.step import replace
-from syncref.domain.identity import Key, number_prefix
+from syncref.domain.identity import Key, number_prefix, printed_prefix
 from syncref.errors import NotFound, RuleBroken
 from syncref.store.server_lost import before_mark, lost_of, numbers_here
 from syncref.store.server_schema import abandoned
@@ -215,7 +215,8 @@ def _with_odd_entries(connection: Connection, till: str, date: str, facts: DayFa
             continue
         if row.action == "posted":
             continue  # its typed rows are counted like any other
-        prefix = _prefix(Key(till=till, incarnation=bytes(row.incarnation)), entry)
+        printed = entry.number if isinstance(entry, Receipt) else None
+        prefix = printed_prefix(Key(till=till, incarnation=bytes(row.incarnation)), printed)
         if row.kind == "aside" and missing.get(prefix, 0) > 0:
             missing[prefix] -= 1
         if row.action is None and row.kind == "aside":
@@ -227,13 +228,6 @@ def _with_odd_entries(connection: Connection, till: str, date: str, facts: DayFa
         else:
             facts = replace(facts, unreadable_written_off=facts.unreadable_written_off + 1)
     return replace(facts, missing=sum(missing.values()))
-
-
-def _prefix(key: Key, entry: Entry | None) -> str:
-    """Return what an entry's printed number begins with; one that can't be read is taken for its journal's own."""
-    if isinstance(entry, Receipt) and entry.number is not None:
-        return f"{entry.number.rpartition('-')[0]}-"
-    return number_prefix(key)
 
 
 def _entry(payload: bytes) -> Entry | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from chaos.fleet.simulated.reception import decoded
 from chaos.fleet.simulated.server_store import Journal, ServerStore
 from syncref.core.settlement import DayFacts, Sums
-from syncref.domain.identity import Key, number_prefix
+from syncref.domain.identity import Key, printed_prefix
 from syncref.wire.entry import DayClosed, Receipt
 
 
@@ -65,7 +65,7 @@ def day_facts(store: ServerStore, till: str, date: str) -> DayFacts:
     pile = _Pile([], [], [])
     for key, journal in journals:
         upto = covered.get(key.incarnation, 0) if zs else 1 << 62
-        _sort_receipts(journal, date, upto, pile)
+        _sort_receipts(key, journal, date, upto, pile)
         _sort_asides(key, journal, date, upto, pile)
     first = next(iter(zs.values()), None)
     return DayFacts(
@@ -103,12 +103,11 @@ def _holes(counters: set[int], aside: int) -> int:
     return max(0, max(counters) - min(counters) + 1 - len(counters) - aside)
 
 
-def _sort_receipts(journal: Journal, date: str, upto: int, pile: _Pile) -> None:
+def _sort_receipts(key: Key, journal: Journal, date: str, upto: int, pile: _Pile) -> None:
     for row in journal.receipts:
         if row.receipt.business_date != date:
             continue
-        prefix, _, counter = row.receipt_no.rpartition("-")
-        pile.numbers[f"{prefix}-"].add(int(counter))
+        pile.numbers[printed_prefix(key, row.receipt.number)].add(row.receipt.counter)
         if row.status == "duplicate" and row.seq not in journal.resolved:
             pile.duplicates += 1
         elif row.status == "duplicate":
@@ -125,7 +124,7 @@ def _sort_asides(key: Key, journal: Journal, date: str, upto: int, pile: _Pile) 
         if isinstance(entry, Receipt) and entry.business_date != date:
             continue
         printed = entry.number if isinstance(entry, Receipt) else None
-        pile.unnumbered[number_prefix(key) if printed is None else f"{printed.rpartition('-')[0]}-"] += 1
+        pile.unnumbered[printed_prefix(key, printed)] += 1
         if row.seq not in journal.resolved:
             pile.aside += 1
         elif isinstance(entry, Receipt):
