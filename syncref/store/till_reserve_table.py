@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from syncref.errors import DiskFull, SyncrefError
 from syncref.store.till_open import TillDatabase
-from syncref.store.till_reserve import Room
+from syncref.store.till_reserve import FileReserve, Reserve, Room
 
 PARTS = 4
 PART_BYTES = 8 * 1024 * 1024
@@ -109,3 +109,8 @@ def _insert(connection: Connection, part: int, pages: int) -> None:
         ),
         {"size": _ROW_BYTES, "pages": pages},
     )
+
+
+def reserve_of(database: TillDatabase) -> Reserve:
+    """Return the reserve that fits a till's database."""
+    return TableReserve(database) if database.path is None else FileReserve(database.path)

@@ -23,8 +23,7 @@ from syncref.store.till_journal import check_chain
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import identity
 from syncref.store.till_rebase import Closed, closed_journals
-from syncref.store.till_reserve import FileReserve, Reserve
-from syncref.store.till_reserve_table import TableReserve
+from syncref.store.till_reserve_table import reserve_of
 from syncref.store.till_state import TillState
 from syncref.till.alarms import Alarms
 from syncref.till.app import build_app
@@ -203,11 +202,6 @@ class Till:
             term_met=self._term_met_below,
             contact_changed=self.uplink.look_again,
         )
-
-
-def reserve_of(database: TillDatabase) -> Reserve:
-    """Return the reserve that fits a till's database."""
-    return TableReserve(database) if database.path is None else FileReserve(database.path)
 
 
 def run(settings: TillSettings) -> None:

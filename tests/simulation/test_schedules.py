@@ -6,7 +6,9 @@ from pathlib import Path
 from random import SystemRandom
 
 import pytest
+from click.testing import CliRunner
 
+from chaos.fleet.simulated import cli
 from chaos.fleet.simulated.plan import loads, plan
 from chaos.fleet.simulated.run import play, play_seeds
 from chaos.fleet.simulated.shrink import shrink
@@ -62,3 +64,12 @@ def test_a_failing_schedule_shrinks_to_what_matters() -> None:
         assert smallest.checkers[0] == outcome.checkers[0]
         assert len(smallest.plan.actions) <= 6
         assert len(smallest.plan.actions) < len(outcome.plan.actions)
+
+
+def test_a_long_simulation_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half an hour without a word would look like a hang."""
+    monkeypatch.setattr(cli, "PROGRESS_S", 0)
+    done = CliRunner().invoke(cli.simulate, ["--seeds", "40", "--seed", str(FIRST), "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    assert "20 of 40 schedules after" in done.stderr
+    assert "40 of 40 schedules after" in done.stderr

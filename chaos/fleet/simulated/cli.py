@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the fleet itself is loaded when a command runs, not when th
     from chaos.fleet.simulated.run import Outcome
 
 CHUNK = 20
+PROGRESS_S = 30
 NO_GO = 10
 INCONCLUSIVE = 20
 
@@ -126,10 +127,15 @@ def simulate(
     started = time.monotonic()
     until = None if minutes is None else started + 60 * minutes
     total = Chunk(schedules=0, virtual_ms=0, sales=0, cpu_s=0.0, failing=None)
+    tell_at = started + PROGRESS_S
     for chunk in chunks(begin, count, workers, until, profile=profile, mutant=mutant):
         total = total.and_then(chunk)
         if total.failing is not None:
             break
+        if (now := time.monotonic()) >= tell_at:
+            tell_at = now + PROGRESS_S
+            of = f" of {count:,}" if minutes is None else ""
+            click.echo(f"{total.schedules:,}{of} schedules after {now - started:.0f} s, none convicted", err=True)
     speed = total.virtual_ms / 1000 / max(total.cpu_s, 1e-9)
     click.echo(
         f"{total.schedules} schedules, {total.sales} sales, {total.virtual_ms / 3_600_000:.1f} h of the chain's "

@@ -1,6 +1,7 @@
 """What the gate times: a till's durable sale, the protocol cores in virtual time, and a server's durable ingest.
 
-Each is one block of rounds; the gate takes one number out of it. Data is the same every time.
+Each is one block of rounds; the gate takes one number out of it. Data is the same every time. What only one figure
+needs is imported by it: of a block of one figure's CPU time imports are half.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from chaos.fleet.simulated.plan import plan
-from chaos.fleet.simulated.run import play
 from syncref.core.selling import Basket, LineAsked, PaymentAsked
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import provision
@@ -49,6 +48,9 @@ def test_till_durable_sale(benchmark: Any, slowed: Slowed, tmp_path: Path) -> No
 @pytest.mark.benchmark(disable_gc=True, timer=time.process_time)
 def test_cores_in_virtual_time(benchmark: Any, slowed: Slowed) -> None:
     """CPU seconds of five schedules of the simulated chain: every protocol core, without any I/O."""
+    from chaos.fleet.simulated.plan import plan
+    from chaos.fleet.simulated.run import play
+
     schedules = [plan(seed, "everything") for seed in range(1, SCHEDULES + 1)]
 
     def playing() -> None:

@@ -12,13 +12,13 @@ from syncref.core.selling import Basket, LineAsked, LineReturned, PaymentAsked, 
 from syncref.domain.identity import Mark
 from syncref.domain.masters import MASTERS, row_digest
 from syncref.store.till_open import TillDatabase
+from syncref.store.till_reserve_table import reserve_of
 from syncref.store.till_rows import write_digests
 from syncref.store.till_schema import masters
 from syncref.store.till_state import write_state
 from syncref.till.answers import Answer
 from syncref.till.checkout import Checkout
 from syncref.till.clock import TillClock
-from syncref.till.process import reserve_of
 from syncref.wire.till_api import DayOpenAnswer, ReceiptAnswer, ZAnswer
 
 T = TypeVar("T")
