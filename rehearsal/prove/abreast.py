@@ -21,7 +21,7 @@ from typing import Protocol
 from chaos.fleet.warden import PR_SET_PDEATHSIG, process_control
 from rehearsal.prove.row import Caught, Result, Row
 
-ROOM_PER_PROCESSOR = 18  # four rehearsals of two or three tills saturate two processors, three do not
+ROOM_PER_PROCESSOR = 15  # three rehearsals of three tills fit on two processors, four saturate them
 _context = get_context("spawn")
 
 
@@ -42,12 +42,13 @@ class Work(Protocol):
 class Job:
     """A rehearsal, `name` being that of its folder. `room`: the processor time it takes, in tills.
 
-    `alone`: nothing runs beside it. `repeated`: it was asked before.
+    `lasts_s`: about how long, set-up aside. `alone`: nothing runs beside it. `repeated`: it was asked before.
     """
 
     name: str
     work: Work
     room: int
+    lasts_s: float = 0.0
     alone: bool = False
     repeated: bool = False
 
@@ -60,8 +61,8 @@ class _Running:
 
 
 def abreast(jobs: Sequence[Job], reports: Path, *, processors: int) -> Iterator[tuple[Job, Result]]:
-    """Run jobs, the large ones first, and yield each with its result as soon as it is known."""
-    waiting, running = deque(sorted(jobs, key=lambda job: -job.room)), list[_Running]()
+    """Run jobs, the long ones first so that none is left at the end, and yield each as soon as it is known."""
+    waiting, running = deque(sorted(jobs, key=lambda job: -job.lasts_s)), list[_Running]()
     try:
         while waiting or running:
             _start_what_fits(waiting, running, reports, processors * ROOM_PER_PROCESSOR)

@@ -82,11 +82,11 @@ def row(name: str) -> Row:
     return Row(id=name, title="", fault="", expected="drain")
 
 
-def of(name: str, *, room: int = 9, alone: bool = False, says: Sequence[Caught] = (Caught.GO,),
-       late: bool = False, with_: tuple[str, ...] = ()) -> Job:  # fmt: skip
+def of(name: str, *, room: int = 7, lasts_s: float = 0.0, alone: bool = False,
+       says: Sequence[Caught] = (Caught.GO,), late: bool = False, with_: tuple[str, ...] = ()) -> Job:  # fmt: skip
     """Return a job that notes."""
     work = Noted(row=row(name), says=tuple(says), late=late, with_=with_)
-    return Job(name=name, work=work, room=room, alone=alone)
+    return Job(name=name, work=work, room=room, lasts_s=lasts_s, alone=alone)
 
 
 def results(jobs: list[Job], folder: Path, processors: int = 1) -> dict[str, Result]:
@@ -96,8 +96,8 @@ def results(jobs: list[Job], folder: Path, processors: int = 1) -> dict[str, Res
 
 def test_what_fits_runs_together_and_no_more(tmp_path: Path) -> None:
     """Two of half a processor see each other on one, and never is more room taken than there is."""
-    assert ROOM_PER_PROCESSOR == 18
-    rooms = {"A": 9, "B": 9, "C": 3, "D": 6, "E": 19}
+    assert ROOM_PER_PROCESSOR == 15
+    rooms = {"A": 8, "B": 7, "C": 3, "D": 6, "E": 16}
     with_ = {"A": ("B",), "B": ("A",)}
     found = results([of(name, room=room, with_=with_.get(name, ())) for name, room in rooms.items()], tmp_path)
     assert "B" in found["A"].note
@@ -107,6 +107,14 @@ def test_what_fits_runs_together_and_no_more(tmp_path: Path) -> None:
         at_once = [other for other, (first, last) in spans.items() if first <= began <= last]
         assert name in at_once
         assert len(at_once) == 1 or sum(rooms[other] for other in at_once) <= ROOM_PER_PROCESSOR
+
+
+def test_the_longest_begins_first(tmp_path: Path) -> None:
+    """A long one that begins last leaves processors idle."""
+    found = results(
+        [of(name, room=15, lasts_s=lasts_s) for name, lasts_s in (("A", 1), ("B", 3), ("C", 2))], tmp_path
+    )
+    assert sorted(found, key=lambda name: float(found[name].ran.split()[0])) == ["B", "C", "A"]
 
 
 def test_what_is_judged_by_durations_runs_alone(tmp_path: Path) -> None:
@@ -136,7 +144,7 @@ def test_a_conviction_by_more_than_durations_or_an_escape_is_never_asked_again(
 
 def test_a_rehearsal_whose_process_dies_did_not_run(tmp_path: Path) -> None:
     """It is told, and the others go on."""
-    found = results([Job(name="A", work=Dying(row=row("A")), room=9), of("B")], tmp_path)
+    found = results([Job(name="A", work=Dying(row=row("A")), room=7), of("B")], tmp_path)
     assert found["A"].caught is Caught.NOT_RUN
     assert "ended with -9" in found["A"].note
     assert found["B"].caught is Caught.GO
@@ -144,7 +152,7 @@ def test_a_rehearsal_whose_process_dies_did_not_run(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_each_and_waits_for_its_report(tmp_path: Path) -> None:
     """No rehearsal goes on behind a proof that has ended."""
-    jobs = [Job(name=name, work=Endless(row=row(name)), room=9) for name in ("A", "B")]
+    jobs = [Job(name=name, work=Endless(row=row(name)), room=7) for name in ("A", "B")]
 
     def interrupt() -> None:
         began = [tmp_path / name / "began" for name in ("A", "B")]
