@@ -484,3 +484,11 @@ def test_chunks_of_a_first_load_are_shortened_as_well() -> None:
     down = fail(Downlink(DownlinkState()).on(Wake()), 2)
     assert down.only(FetchChunk).limit == 1250
     assert down.chunk("product", '["milk"]').on(ChunkStored()).only(FetchChunk).limit == 2500
+
+
+def test_pages_are_staged_with_their_rows_and_counted() -> None:
+    """Only a run's first page may take the stage over."""
+    down = Downlink().on(Wake()).page(last=False, scan_to=120, after=None, pos=120)
+    assert (down.only(Stage).rows, down.only(Stage).run.pages) == ((ROW,), 1)
+    down.on(Staged()).page(from_pos=120, last=False, scan_to=130, after=None, pos=130)
+    assert (down.only(Stage).rows, down.only(Stage).run.pages) == ((ROW,), 2)

@@ -31,6 +31,7 @@ from syncref.core.failover import (
     step,
 )
 from syncref.core.step import replace
+from syncref.core.terms import next_number
 from syncref.domain.identity import Term
 
 ONE = Term(cluster="lab", n=1, id=b"1" * 16)
@@ -279,3 +280,44 @@ def test_a_till_that_was_acked_more_than_the_server_holds_opens_a_new_term_with_
     _, effects = play(LIVE, TillAhead(fresh_id=b"5" * 16))
     (alarm,) = [effect for effect in effects if isinstance(effect, Alarm)]
     assert alarm == Alarm(code="till_ahead", detail="a till was acked more than term 1 holds")
+
+
+def test_a_server_that_fences_itself_for_a_twin_answers_who_asked_for_it() -> None:
+    """Once the fence is durable."""
+    _, effects = play(LIVE, FenceAsked(term_n=1, term_id=b"twin"), FencePersisted())
+    assert AnswerFence() in effects
+
+
+def test_a_starting_server_says_that_a_peer_is_live_in_its_term() -> None:
+    """And stays closed."""
+    state, effects = play(STARTING, PeerAnswered(role=Role.LIVE, term_n=1, term_id=ONE.id))
+    assert state.role is Role.STARTING
+    assert effects == [Alarm(code="two_live", detail="a peer is live in term 1, which is this server's")]
+
+
+def test_a_restored_server_keeps_its_cluster_in_the_term_that_it_opens() -> None:
+    """The number is found only once a peer or the operator was heard."""
+    state, _ = play(STARTING, Started(timeline=2, in_recovery=False, fresh_id=b"r" * 16))
+    assert state.new == Term(cluster="lab", n=0, id=b"r" * 16)
+
+
+def test_an_open_term_is_no_longer_a_new_one() -> None:
+    """The next promotion begins from nothing."""
+    state, _ = play(
+        STANDBY, PromoteAsked(fresh_id=b"2" * 16), DatabasePromoted(timeline=2, term=ONE), TermPersisted()
+    )
+    assert state.new is None
+    assert play(state, TermPersisted()) == (state, [])
+
+
+def test_a_till_ahead_of_a_server_that_is_not_live_changes_nothing() -> None:
+    """It gets no handshake there anyway."""
+    assert play(STANDBY, TillAhead(fresh_id=b"a" * 16)) == (STANDBY, [])
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+def test_every_rank_has_term_numbers_of_its_own(ranks: int) -> None:
+    """Each number belongs to one rank, and none over the highest known is left out."""
+    for above in range(12):
+        numbers = {next_number(above, rank=rank, ranks=ranks) for rank in range(ranks)}
+        assert numbers == set(range(above + 1, above + 1 + ranks))

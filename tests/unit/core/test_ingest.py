@@ -246,3 +246,17 @@ def test_a_handshake_is_answered_in_the_servers_own_term() -> None:
     refused = planned(having(1), batch(2, 3), view=replace(VIEW, live=False))
     assert isinstance(refused, Refusal)
     assert (refused.code, refused.message) == ("not_live", "this server is not the live one")
+
+
+def test_what_is_refused_says_why() -> None:
+    """It stands in the till's log and on the page."""
+    for answer, said in (
+        (planned(None, batch(1, 2)), "shake hands first"),
+        (planned(NEW, batch(1, 2, payloads=(PAYLOADS[0],) * 1001)), "more than 1000 entries"),
+        (
+            greeted(having(3), hello(term=TermWire(cluster="lab", n=3, id=b"u" * 16))),
+            "two servers call themselves term 3",
+        ),
+    ):
+        assert isinstance(answer, Refusal)
+        assert answer.message == said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
+
 import pytest
 
 from syncref.core import journal
@@ -101,6 +103,7 @@ def refused(state: JournalState, event: Asked) -> str:
     (effect,) = after.effects
     assert isinstance(effect, Refuse)
     assert effect.definite
+    assert effect.message
     return effect.code
 
 
@@ -150,7 +153,9 @@ def test_an_unknown_outcome_is_looked_up_never_guessed(found: bool) -> None:
     assert unknown == (pending.state, (Reopen(op_id=op(1)),))
     settled = journal.step(unknown.state, Reopened(found=found), now_ms=0)
     assert settled.state.head.seq == (2 if found else 1)
-    assert isinstance(settled.effects[0], Reply if found else Refuse)
+    assert settled.state.pending is None
+    said = Refuse(op_id=op(1), code="storage_failed", message="it was not stored", definite=True)
+    assert isinstance(settled.effects[0], Reply) if found else settled.effects == (said,)
 
 
 def test_prices_never_go_back_when_the_clock_does() -> None:
@@ -178,10 +183,14 @@ def test_the_business_date_moves_forward_only_and_only_with_open_and_close() -> 
 
 def test_closing_states_the_totals_and_the_chain_head_in_one_entry() -> None:
     """Z is the close, not something after it."""
-    totals = DayTotals(sales=1, gross=119, tax=8, first_receipt="a", last_receipt="b")
+    totals = DayTotals(
+        sales=1, gross=119, tax=8, by_tender=(("cash", 119),), by_rate=((700, 119, 8),), first_receipt="a",
+        last_receipt="b",
+    )  # fmt: skip
     _, made = commit(commit(OPEN, sale(1))[0], closing(totals))
     assert isinstance(made.entry, DayClosed)
     assert (made.entry.sales, made.entry.gross, made.entry.last_receipt) == (1, 119, "b")
+    assert (made.entry.by_tender, made.entry.by_rate) == (totals.by_tender, totals.by_rate)
     assert made.entry.chain_head == commit(OPEN, sale(1))[0].head.hash
 
 
@@ -237,8 +246,12 @@ def test_a_frozen_till_sells_again_once_it_is_rebased() -> None:
     """With its day still open, numbers begin anew under the new incarnation."""
     frozen = journal.step(OPEN, Froze(), now_ms=0).state
     assert refused(frozen, sale(1)) == "rule_broken"
+    assert journal.step(frozen, sale(1), now_ms=0).effects == (
+        Refuse(op_id=op(1), code="rule_broken", message="the till's journal is frozen", definite=True),
+    )
     new = Key(till="T01", incarnation=b"n" * 16)
     rebased = journal.step(frozen, Rebased(key=new, head=Mark(seq=1, hash=b"h"), counter=0), now_ms=0)
+    assert rebased.effects == (PersistMode(mode=Mode.SELLING), WakeUplink(head=Mark(seq=1, hash=b"h")))
     made = commit(rebased.state, sale(1))[1]
     assert made.receipt_no == "T01-NZXG4-000001"
     assert made.head.seq == 2
@@ -285,3 +298,26 @@ def test_the_same_basket_has_the_same_request_hash_and_another_one_has_not() -> 
 def test_a_business_date_is_a_day_of_the_calendar(text: str, is_one: bool) -> None:
     """Leap years included; nothing else is taken for a date."""
     assert journal._is_date(text) is is_one
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_each_month_ends_with_its_last_day(month: int) -> None:
+    """As the calendar of a leap year has it."""
+    last = monthrange(2024, month)[1]
+    assert journal._is_date(f"2024-{month:02}-{last}")
+    assert not journal._is_date(f"2024-{month:02}-{last + 1}")
+
+
+def test_the_counted_cash_is_a_sum_that_a_float_still_holds() -> None:
+    """Nothing, and whatever JSON carries exactly."""
+    for counted in (0, 2**53):
+        assert commit(OPEN, replace(closing(), counted_cash=counted))[1].kind == "close"
+    for counted in (-1, 2**53 + 1):
+        assert refused(OPEN, replace(closing(), counted_cash=counted)) == "rule_broken"
+
+
+def test_each_operation_is_stored_under_its_own_kind() -> None:
+    """A repeated request is found by it."""
+    assert commit(CLOSED, opening())[1].kind == "open"
+    assert commit(OPEN, sale(1))[1].kind == "sale"
+    assert commit(OPEN, closing())[1].kind == "close"

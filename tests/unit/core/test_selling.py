@@ -19,6 +19,7 @@ from syncref.core.selling import (
     returned,
     voided,
 )
+from syncref.core.step import replace
 from syncref.errors import RuleBroken
 from syncref.wire.entry import Payment, Receipt, ReceiptKind
 
@@ -180,3 +181,48 @@ def test_a_void_mirrors_every_line_and_payment() -> None:
         )  # fmt: skip
     assert [(p.tender, p.amount) for p in mirror.payments] == [(p.tender, -p.amount) for p in sale.payments]
     assert (mirror.gross, mirror.tax) == (-sale.gross, -sale.tax)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"qty": 0}, "qty"),
+        ({"unit_price": -1}, "unit_price"),
+        ({"tax_rate_bp": -1}, "tax_rate_bp"),
+        ({"tax_rate_bp": 100_001}, "tax_rate_bp"),
+        ({"price_version": -1}, "price_version"),
+        ({"discount": -1}, "discount"),
+    ],
+)
+def test_a_refund_out_of_bounds_is_refused_by_the_name_of_what_is_wrong(
+    changed: dict[str, int], said: str
+) -> None:
+    """Whoever sent it can mend it."""
+    asked = back(1)
+    wrong = replace(asked, lines=(replace(asked.lines[0], **changed),))
+    with pytest.raises(RuleBroken, match=rf"^{said} "):
+        returned(wrong, None)
+
+
+def test_a_refund_has_lines_and_may_be_of_what_is_not_taxed() -> None:
+    """A rate of nothing is a rate."""
+    with pytest.raises(RuleBroken, match=r"^0 lines, "):
+        returned(replace(back(1), lines=()), None)
+    untaxed = replace(back(1000), lines=(replace(back(1000).lines[0], tax_rate_bp=0),))
+    assert (returned(untaxed, None).gross, returned(untaxed, None).tax) == (-1999, 0)
+
+
+def test_what_is_wrong_with_a_basket_is_said() -> None:
+    """The cashier reads it."""
+    milk = LineAsked(sku="milk", qty=1000)
+    paid = (PaymentAsked(tender="cash", amount=118),)
+    for asked, said in (
+        (basket(milk, payments=paid), "payments of 118 do not balance 119"),
+        (basket(milk, payments=CASH * 2), "only one payment may take the rest"),
+        (basket(LineAsked(sku="nothing", qty=1000)), "product nothing is not sold"),
+    ):
+        with pytest.raises(RuleBroken, match=rf"^{said}$"):
+            priced(asked, (MILK,), instant_ms=0)
+    sale = receipt(priced(basket(milk), (MILK,), instant_ms=0))
+    with pytest.raises(RuleBroken, match=r"^receipt T01-X-000001 has no such line of ham$"):
+        returned(back(1), Original(receipt=sale))

@@ -346,13 +346,15 @@ def test_a_refused_batch_leads_to_a_new_handshake_at_the_same_server(code: str) 
 def test_a_batch_found_too_large_is_halved() -> None:
     """Down to a single entry, which raises an alarm."""
     up = waiting()
-    limits = []
+    limits, alarms = [], []
     for _ in range(3):
         up.on(Refused(request=up.state.request, code="too_large", draw=0.5))
+        alarms += [effect for effect in up.effects if isinstance(effect, Alarm)]
         up.on(TimerFired(timer=up.state.timer))
         limits.append(up.only(Load).limit)
         up.loaded(5)
     assert limits == [2, 1, 1]
+    assert alarms == [Alarm(code="too_large", detail="a single entry is refused")]
 
 
 def test_a_batch_that_did_not_get_through_is_halved_until_one_does() -> None:
@@ -480,3 +482,29 @@ def test_a_newer_term_begins_with_nothing_acked_and_a_new_timer() -> None:
     up.on(TermSeen(term=Term(cluster="lab", n=4, id=b"u" * 16)))
     assert (up.state.acked, up.state.safe, up.state.timer > timer) == (0, 0, True)
     assert up.only(PersistProgress).acked == 0
+
+
+def test_an_ack_is_remembered_without_waiting_for_it() -> None:
+    """The next batch need not wait: what an ack says is said again by the next handshake."""
+    assert waiting().on(ack(8, safe=6)).only(PersistProgress).wait is False
+
+
+def test_a_handshake_that_brings_nothing_new_writes_nothing() -> None:
+    """Same term, same marks: only what has changed is stored."""
+    known = Uplink(replace(NEW, term=TERM, acked=9, safe=3)).on(Wake()).answered(9, safe=3)
+    assert [effect for effect in known.effects if isinstance(effect, PersistProgress)] == []
+    more = Uplink(replace(NEW, term=TERM, acked=9, safe=3)).on(Wake()).answered(9, safe=5)
+    assert more.only(PersistProgress) == PersistProgress(term=TERM, acked=9, safe=5, wait=False)
+
+
+def test_each_question_has_a_number_of_its_own() -> None:
+    """So that a late answer is known for what it is."""
+    up = Uplink().on(Wake())
+    asked = up.only(SendHello).request
+    up.answered(4).on(LocalHash(seq=4, hash=mark(4).hash), Persisted()).loaded(8)
+    assert (asked, up.only(SendBatch).request) == (1, 2)
+
+
+def test_a_fork_is_told_with_both_ends() -> None:
+    """For whoever looks for its cause."""
+    assert Uplink().on(Wake()).answered(9, "other").only(Alarm).detail == "server has 9, own head 9"
