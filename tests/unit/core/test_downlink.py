@@ -492,3 +492,37 @@ def test_pages_are_staged_with_their_rows_and_counted() -> None:
     assert (down.only(Stage).rows, down.only(Stage).run.pages) == ((ROW,), 1)
     down.on(Staged()).page(from_pos=120, last=False, scan_to=130, after=None, pos=130)
     assert (down.only(Stage).rows, down.only(Stage).run.pages) == ((ROW,), 2)
+
+
+def failures_forgotten(down: Downlink) -> bool:
+    """Say whether the next failure is a first one: its pause is as short as can be."""
+    down.on(TransportFailed(request=down.state.request, draw=1.0))
+    return down.only(SetTimer).delay_ms == OPTIONS.backoff_base_ms
+
+
+def test_what_has_come_through_ends_the_growing_of_pauses() -> None:
+    """A page staged, a chunk stored, a run applied: the line is good again."""
+    assert not failures_forgotten(fail(Downlink().on(Wake()), 5))
+    staged = fail(Downlink().on(Wake()), 5).page(last=False, scan_to=120, after=None, pos=120).on(Staged())
+    assert failures_forgotten(staged)
+    stored = fail(Downlink(DownlinkState()).on(Wake()), 5).chunk("product", '["milk"]').on(ChunkStored())
+    assert failures_forgotten(stored)
+    applied = fail(Downlink().on(Wake(follow=True)), 5).page().on(Applied())
+    assert failures_forgotten(applied)
+
+
+def test_a_sleep_ends_it_as_well() -> None:
+    """Who wakes it later has no patience for what failed before."""
+    slept = fail(Downlink().on(Wake()), 5).on(Slept())
+    assert (slept.state.phase, slept.state.follow) == (DownPhase.IDLE, False)
+    assert failures_forgotten(slept.on(Wake()))
+
+
+def test_a_server_that_refuses_this_till_is_told_one_that_is_not_live_is_not() -> None:
+    """Every standby says the latter all day."""
+    down = Downlink().on(Wake())
+    down.on(Refused(request=down.state.request, code="unauthorized", draw=0.5))
+    assert down.only(Alarm) == Alarm(code="unauthorized", detail="the server refuses this till")
+    down.on(TimerFired(timer=down.state.timer))
+    down.on(Refused(request=down.state.request, code="not_live", draw=0.5))
+    assert [effect for effect in down.effects if isinstance(effect, Alarm)] == []

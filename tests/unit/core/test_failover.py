@@ -321,3 +321,41 @@ def test_every_rank_has_term_numbers_of_its_own(ranks: int) -> None:
     for above in range(12):
         numbers = {next_number(above, rank=rank, ranks=ranks) for rank in range(ranks)}
         assert numbers == set(range(above + 1, above + 1 + ranks))
+
+
+def test_what_cannot_be_is_told_by_its_name_and_with_numbers() -> None:
+    """Operators look these up."""
+    assert play(LIVE, PromoteAsked(fresh_id=b""))[1] == [
+        Alarm(code="not_promotable", detail="only a standby can be promoted, this server is live")
+    ]
+    assert play(replace(LIVE, peers=0), TillReported(term_n=3))[1] == [
+        Alarm(code="till_met_newer", detail="a till says that it met term 3")
+    ]
+    assert play(STARTING, Started(timeline=2, in_recovery=False, fresh_id=b"r" * 16))[1] == [
+        CloseWrites(),
+        Alarm(code="timeline_changed", detail="timeline 2, the term was opened on 1"),
+        AskPeers(),
+    ]
+
+
+def test_a_server_in_recovery_is_a_standby_and_takes_no_writes() -> None:
+    """Whatever it was before."""
+    state, effects = play(STARTING, Started(timeline=2, in_recovery=True))
+    assert (state.role, state.timeline, effects) == (Role.STANDBY, 2, [CloseWrites()])
+
+
+def test_the_operators_word_starts_a_server_in_its_own_term_where_nobody_is_past_it() -> None:
+    """Without a peer that answers."""
+    asked, _ = play(STARTING, Started(timeline=1, in_recovery=False))
+    state, effects = play(asked, OperatorConfirmed(fresh_id=b"4" * 16))
+    assert (state.role, state.term, effects) == (Role.LIVE, ONE, [OpenWrites()])
+
+
+def test_a_term_of_number_one_is_opened_like_any_other() -> None:
+    """Only 0 stands for a number that is not known yet."""
+    first = replace(STANDBY, term=Term(cluster="lab", n=0, id=b"0" * 16))
+    promoted = DatabasePromoted(timeline=2, term=first.term)
+    state, _ = play(first, PromoteAsked(fresh_id=b"1" * 16), promoted, TermPersisted())
+    assert (state.role, state.term.n) == (Role.LIVE, 1)
+    asked, _ = play(STANDBY, PromoteAsked(fresh_id=b"1" * 16))
+    assert play(asked, TermPersisted()) == (asked, [])

@@ -250,7 +250,9 @@ def test_a_handshake_is_answered_in_the_servers_own_term() -> None:
 
 def test_what_is_refused_says_why() -> None:
     """It stands in the till's log and on the page."""
+    newer = TermWire(cluster="lab", n=4, id=b"u" * 16)
     for answer, said in (
+        (greeted(having(3), hello(term=newer)), "the till has met term 4, this is 3"),
         (planned(None, batch(1, 2)), "shake hands first"),
         (planned(NEW, batch(1, 2, payloads=(PAYLOADS[0],) * 1001)), "more than 1000 entries"),
         (
@@ -260,3 +262,13 @@ def test_what_is_refused_says_why() -> None:
     ):
         assert isinstance(answer, Refusal)
         assert answer.message == said
+
+
+def test_what_is_there_already_is_acked_and_nothing_is_written() -> None:
+    """A repeated batch: no first sequence, no hashes, the head as it was."""
+    answer = planned(having(5), batch(2, 4))
+    assert isinstance(answer, Plan)
+    assert (answer.drop, answer.first, answer.hashes, answer.head.seq, answer.ack.seq) == (3, 0, [], 5, 4)
+    part = planned(having(3), batch(2, 5))
+    assert isinstance(part, Plan)
+    assert (part.drop, part.first) == (2, 4)

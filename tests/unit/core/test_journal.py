@@ -318,6 +318,7 @@ def test_the_counted_cash_is_a_sum_that_a_float_still_holds() -> None:
 
 def test_each_operation_is_stored_under_its_own_kind() -> None:
     """A repeated request is found by it."""
-    assert commit(CLOSED, opening())[1].kind == "open"
+    opened = commit(CLOSED, opening(), now_ms=77)[1]
+    assert (opened.kind, opened.entry.at_ms) == ("open", 77)
     assert commit(OPEN, sale(1))[1].kind == "sale"
     assert commit(OPEN, closing())[1].kind == "close"

@@ -22,6 +22,24 @@ from syncref.domain.identity import Key
 from syncref.wire.entry import Continued, DayClosed, DayOpened, Entry, Line, Payment, Receipt
 
 KEY = Key(till="T01", incarnation=bytes(range(16)))
+OPENED = DayOpened(op_id=b"o" * 16, business_date="2026-01-02", at_ms=0, cashier="C", float_cash=0)
+CLOSED = DayClosed(
+    op_id=b"z" * 16,
+    business_date="2026-01-02",
+    at_ms=0,
+    cashier="C",
+    sales=1,
+    refunds=0,
+    voids=0,
+    gross=119,
+    tax=8,
+    by_tender=(),
+    by_rate=(),
+    counted_cash=0,
+    first_receipt=None,
+    last_receipt=None,
+    chain_head=b"",
+)
 
 
 def receipt(counter: int, *, ref: str | None = None, sku: str = "milk", op: int | None = None) -> Receipt:
@@ -72,32 +90,14 @@ def posted(
 
 def test_each_entry_goes_to_its_table_under_its_sequence() -> None:
     """Receipts, opened and closed days, and a journal that continues another."""
-    opened = DayOpened(op_id=b"o" * 16, business_date="2026-01-02", at_ms=0, cashier="C", float_cash=0)
-    closed = DayClosed(
-        op_id=b"z" * 16,
-        business_date="2026-01-02",
-        at_ms=0,
-        cashier="C",
-        sales=1,
-        refunds=0,
-        voids=0,
-        gross=119,
-        tax=8,
-        by_tender=(),
-        by_rate=(),
-        counted_cash=0,
-        first_receipt=None,
-        last_receipt=None,
-        chain_head=b"",
-    )
     continued = Continued(op_id=b"c" * 16, incarnation=b"old", seq=4, hash=b"h", at_ms=0)
-    result = posted([continued, opened, receipt(1), closed])
+    result = posted([continued, OPENED, receipt(1), CLOSED])
     assert result.closes[0][:2] == (b"old", 4)
-    assert result.opened == [(11, opened)]
+    assert result.opened == [(11, OPENED)]
     assert [(row.seq, row.receipt_no, row.status) for row in result.receipts] == [
         (12, "T01-AAAQE-000001", "posted")
     ]
-    assert result.closed == [(13, closed)]
+    assert result.closed == [(13, CLOSED)]
     assert not result.flags
     assert not result.asides
 
@@ -137,6 +137,9 @@ def test_a_receipt_balances_or_it_does_not(wrong: dict[str, object]) -> None:
         ("T02-H3T3C-000023", False),
         ("T011-H3T3C-000023", False),
         ("T01-H3T3C-", False),
+        ("T01-H3T3C-00002x", False),
+        ("T01-H3T3C-00023", False),
+        ("T01-H3T3-000023", False),
         ("T01-000023", False),
         ("", False),
     ],
@@ -158,7 +161,9 @@ def test_facts_are_posted_with_a_flag_when_what_they_refer_to_is_unknown() -> No
     """An unknown product; a refund whose receipt has not arrived. Not one that came in the same batch."""
     result = posted([receipt(1, sku="ham"), receipt(2, ref="T02-X-000001")])
     assert [row.status for row in result.receipts] == ["posted", "posted"]
-    assert [flag.code for flag in result.flags] == ["unknown_product", "unknown_receipt"]
+    assert [(flag.code, flag.detail) for flag in result.flags] == [
+        ("unknown_product", "ham"), ("unknown_receipt", "T02-X-000001"),
+    ]  # fmt: skip
     fine = posted([receipt(1), receipt(2, ref="T01-AAAQE-000001"), receipt(3, ref="K")], receipts={"K"})
     assert not fine.flags
 
@@ -174,6 +179,11 @@ def test_an_entry_that_the_database_refuses_is_set_aside_with_all_its_rows() -> 
     assert [row.seq for row in result.receipts] == [11]
     assert not result.flags
     assert [(row.seq, row.reason) for row in result.asides] == [(10, "22003")]
+    later = {"op_id": b"l" * 16, "business_date": "2026-01-03"}
+    days = [OPENED, CLOSED, *(msgspec.structs.replace(one, **later) for one in (OPENED, CLOSED))]
+    for seq in range(10, 14):
+        left = set_aside(posted(days), seq, "22003")
+        assert [row[0] for row in (*left.opened, *left.closed)] == [n for n in (10, 12, 11, 13) if n != seq]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +220,8 @@ def test_poison_is_bisected_at_once_and_the_unknown_only_after_tries() -> None:
 def test_what_does_not_balance_is_told_by_its_sums() -> None:
     """Every payment counts, and an op id or a date of another length is no receipt's."""
     good = receipt(1)
+    twice = msgspec.structs.replace(good, lines=good.lines * 2, gross=238, tax=16)
+    assert unbalanced(msgspec.structs.replace(twice, payments=(Payment(tender="cash", amount=238),))) is None
     two = (Payment(tender="voucher", amount=19), Payment(tender="cash", amount=100))
     assert unbalanced(msgspec.structs.replace(good, payments=two)) is None
     assert unbalanced(msgspec.structs.replace(good, payments=two[:1])) == "payments of 19, gross 119"

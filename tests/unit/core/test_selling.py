@@ -220,6 +220,8 @@ def test_what_is_wrong_with_a_basket_is_said() -> None:
         (basket(milk, payments=paid), "payments of 118 do not balance 119"),
         (basket(milk, payments=CASH * 2), "only one payment may take the rest"),
         (basket(LineAsked(sku="nothing", qty=1000)), "product nothing is not sold"),
+        (basket(LineAsked(sku="milk", qty=1000, discount=120)), "the discount on milk is more than it costs"),
+        (basket(), "0 lines, where 1 to 200 are allowed"),
     ):
         with pytest.raises(RuleBroken, match=rf"^{said}$"):
             priced(asked, (MILK,), instant_ms=0)

@@ -84,6 +84,8 @@ def test_sums_add_up_in_every_figure() -> None:
     assert add(TWO, ONE) == add(ONE, TWO) == BOTH
     assert add(TWO, TWO).by_rate == ((700, 600, 80),)
     assert BOTH.receipts == 3
+    turned = Sums(sales=1, refunds=2, voids=4)
+    assert add(turned, turned) == Sums(sales=2, refunds=4, voids=8)
 
 
 def test_a_restated_date_says_why() -> None:

@@ -508,3 +508,32 @@ def test_each_question_has_a_number_of_its_own() -> None:
 def test_a_fork_is_told_with_both_ends() -> None:
     """For whoever looks for its cause."""
     assert Uplink().on(Wake()).answered(9, "other").only(Alarm).detail == "server has 9, own head 9"
+
+
+def test_a_quiet_session_is_renewed_after_the_keepalive() -> None:
+    """And a late timer of the time before does nothing."""
+    up = waiting().on(ack(8)).loaded(9).on(ack(9))
+    assert up.only(SetTimer).delay_ms == OPTIONS.keepalive_ms
+    before = up.state
+    assert up.on(TimerFired(timer=before.timer - 1)).state == before
+
+
+def test_an_answer_in_another_phase_changes_nothing() -> None:
+    """Entries, an ack or a hash that nobody waits for."""
+    up = Uplink().on(Wake())
+    before = up.state
+    for late in (
+        EntriesLoaded(first_seq=1, prev_hash=mark(0).hash, payloads=(b"p",), last=mark(1)),
+        LocalHash(seq=4, hash=mark(4).hash),
+        ack(4),
+        Persisted(),
+    ):
+        assert up.on(late).state == before
+        assert up.effects == []
+
+
+def test_a_batch_goes_to_the_server_that_was_greeted() -> None:
+    """The second of the list, when the first was left."""
+    up = Uplink().on(Wake()).on(Refused(request=1, code="not_live", draw=0.5))
+    up.on(TimerFired(timer=up.state.timer)).answered(4).on(LocalHash(seq=4, hash=mark(4).hash), Persisted())
+    assert up.loaded(8).only(SendBatch).server_index == 1
