@@ -26,7 +26,7 @@ SHUNNED_FOR_S = 2.0
 
 _TILL_SQL = (
     "SELECT incarnation, head_seq, acked, cursor_n, cursor_pos, stock_seq, contact_ms, masters_ms, overlay,"
-    " business_date, alarm, till FROM till"
+    " business_date, alarm, till, loaded FROM till"
 )
 
 
@@ -46,6 +46,7 @@ class TillMark:
     merging: bool
     day_open: bool
     alarm: str
+    loaded: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +188,7 @@ class Witness:
             merging=bool(row[8]),
             day_open=row[9] is not None,
             alarm=row[10] or "",
+            loaded=bool(row[12]),
         )
 
     def operations(self, name: str) -> frozenset[str]:

@@ -125,7 +125,7 @@ class Samplers:
         oldest = self._witness.oldest_change_ms(mark.cursor_pos)
         now = _now()
         age = 0 if oldest is None else max(0, now - oldest)
-        settled = self._settled(till) and mark.cursor_pos > 0  # a till that loads its masters has none yet
+        settled = self._settled(till) and mark.loaded  # what a till is loading it does not sell by yet
         self.masters.append((now, till, int(settled), age, mark.cursor_n, mark.cursor_pos))
         before = self._cursors.get(till, mark.cursor_pos)
         self._cursors[till] = mark.cursor_pos

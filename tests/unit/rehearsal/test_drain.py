@@ -16,7 +16,7 @@ from rehearsal.witness import ServerMark, TillMark, Witness
 MARK = TillMark(
     till="T01",
     incarnation="aa", head=5, acked=5, cursor_n=1, cursor_pos=101, stock_seq=5, contact_ms=0, masters_ms=0,
-    merging=False, day_open=True, alarm="",
+    merging=False, day_open=True, alarm="", loaded=True,
 )  # fmt: skip
 SERVER = ServerMark(durable={("T01", "aa"): 5}, folded={("T01", "aa"): 5}, term_n=1, last_change=100)
 

@@ -34,7 +34,7 @@ class Read:
         incarnation, head, _ = self._look()
         return TillMark(
             till=name, incarnation=incarnation, head=head, acked=0, cursor_n=1, cursor_pos=0, stock_seq=0,
-            contact_ms=0, masters_ms=0, merging=False, day_open=True, alarm="",
+            contact_ms=0, masters_ms=0, merging=False, day_open=True, alarm="", loaded=True,
         )  # fmt: skip
 
     def operations(self, name: str) -> frozenset[str]:
