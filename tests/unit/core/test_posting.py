@@ -213,7 +213,7 @@ def test_poison_is_bisected_at_once_and_the_unknown_only_after_tries() -> None:
     assert remedy(Failure.POISON, tries=1, entries=8) is Remedy.SPLIT
     assert remedy(Failure.POISON, tries=1, entries=1) is Remedy.SET_ASIDE
     assert remedy(Failure.UNKNOWN, tries=2, entries=1) is Remedy.RETRY_LATER
-    assert remedy(Failure.UNKNOWN, tries=3, entries=8) is Remedy.SPLIT
+    assert remedy(Failure.UNKNOWN, tries=3, entries=2) is Remedy.SPLIT
     assert remedy(Failure.UNKNOWN, tries=3, entries=1) is Remedy.SET_ASIDE
 
 

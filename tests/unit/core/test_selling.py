@@ -80,6 +80,9 @@ def test_one_open_payment_takes_what_the_others_leave() -> None:
     payments = (PaymentAsked(tender="voucher", amount=100), PaymentAsked(tender="card", amount=None))
     sums = priced(basket(LineAsked(sku="milk", qty=1000), payments=payments), (MILK,), instant_ms=0)
     assert [(p.tender, p.amount) for p in sums.payments] == [("voucher", 100), ("card", 19)]
+    three = (*payments[:1], PaymentAsked(tender="cash", amount=9), *payments[1:])
+    sums = priced(basket(LineAsked(sku="milk", qty=1000), payments=three), (MILK,), instant_ms=0)
+    assert [p.amount for p in sums.payments] == [100, 9, 10]
 
 
 @pytest.mark.parametrize(
