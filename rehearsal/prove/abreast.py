@@ -21,7 +21,7 @@ from typing import Protocol
 from chaos.fleet.warden import PR_SET_PDEATHSIG, process_control
 from rehearsal.prove.row import Caught, Result, Row
 
-ROOM_PER_PROCESSOR = 15  # three rehearsals of three tills fit on two processors, four saturate them
+ROOM_PER_PROCESSOR = 15  # three rehearsals of three tills fit on two processors, four short ones saturate them
 _context = get_context("spawn")
 
 
@@ -48,7 +48,7 @@ class Job:
     name: str
     work: Work
     room: int
-    lasts_s: float = 0.0
+    lasts_s: float
     alone: bool = False
     repeated: bool = False
 

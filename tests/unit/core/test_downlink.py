@@ -68,8 +68,12 @@ class Downlink:
 
     def only(self, kind: type[T]) -> T:
         """Return the one effect of a kind."""
-        (found,) = [effect for effect in self.effects if isinstance(effect, kind)]
+        (found,) = self.all(kind)
         return found
+
+    def all(self, kind: type[T]) -> list[T]:
+        """Return the effects of a kind."""
+        return [effect for effect in self.effects if isinstance(effect, kind)]
 
     def page(self, *, term: Term = TERM, **changes: Any) -> Downlink:
         """Answer the outstanding fetch, with a last page of one row unless told otherwise."""
@@ -525,4 +529,4 @@ def test_a_server_that_refuses_this_till_is_told_one_that_is_not_live_is_not() -
     assert down.only(Alarm) == Alarm(code="unauthorized", detail="the server refuses this till")
     down.on(TimerFired(timer=down.state.timer))
     down.on(Refused(request=down.state.request, code="not_live", draw=0.5))
-    assert [effect for effect in down.effects if isinstance(effect, Alarm)] == []
+    assert down.all(Alarm) == []

@@ -74,8 +74,12 @@ class Uplink:
 
     def only(self, kind: type[T]) -> T:
         """Return the one effect of a kind."""
-        (found,) = [effect for effect in self.effects if isinstance(effect, kind)]
+        (found,) = self.all(kind)
         return found
+
+    def all(self, kind: type[T]) -> list[T]:
+        """Return the effects of a kind."""
+        return [effect for effect in self.effects if isinstance(effect, kind)]
 
     def answered(self, seq: int, salt: str = "own", **changes: Any) -> Uplink:
         """Let the outstanding handshake be answered."""
@@ -349,7 +353,7 @@ def test_a_batch_found_too_large_is_halved() -> None:
     limits, alarms = [], []
     for _ in range(3):
         up.on(Refused(request=up.state.request, code="too_large", draw=0.5))
-        alarms += [effect for effect in up.effects if isinstance(effect, Alarm)]
+        alarms += up.all(Alarm)
         up.on(TimerFired(timer=up.state.timer))
         limits.append(up.only(Load).limit)
         up.loaded(5)
@@ -470,7 +474,7 @@ def test_a_refusal_that_is_expected_raises_no_alarm_and_another_does() -> None:
     ):
         up = Uplink().on(Wake())
         up.on(Refused(request=up.state.request, code=code, draw=0.0, retry_after_ms=7000))
-        assert [effect for effect in up.effects if isinstance(effect, Alarm)] == alarms
+        assert up.all(Alarm) == alarms
         assert up.only(SetTimer).delay_ms == 7000
         assert (up.state.inflight, up.state.session) == (None, None)
 
@@ -492,7 +496,7 @@ def test_an_ack_is_remembered_without_waiting_for_it() -> None:
 def test_a_handshake_that_brings_nothing_new_writes_nothing() -> None:
     """Same term, same marks: only what has changed is stored."""
     known = Uplink(replace(NEW, term=TERM, acked=9, safe=3)).on(Wake()).answered(9, safe=3)
-    assert [effect for effect in known.effects if isinstance(effect, PersistProgress)] == []
+    assert known.all(PersistProgress) == []
     more = Uplink(replace(NEW, term=TERM, acked=9, safe=3)).on(Wake()).answered(9, safe=5)
     assert more.only(PersistProgress) == PersistProgress(term=TERM, acked=9, safe=5, wait=False)
 

@@ -144,7 +144,7 @@ def test_a_conviction_by_more_than_durations_or_an_escape_is_never_asked_again(
 
 def test_a_rehearsal_whose_process_dies_did_not_run(tmp_path: Path) -> None:
     """It is told, and the others go on."""
-    found = results([Job(name="A", work=Dying(row=row("A")), room=7), of("B")], tmp_path)
+    found = results([Job(name="A", work=Dying(row=row("A")), room=7, lasts_s=0), of("B")], tmp_path)
     assert found["A"].caught is Caught.NOT_RUN
     assert "ended with -9" in found["A"].note
     assert found["B"].caught is Caught.GO
@@ -152,7 +152,7 @@ def test_a_rehearsal_whose_process_dies_did_not_run(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_each_and_waits_for_its_report(tmp_path: Path) -> None:
     """No rehearsal goes on behind a proof that has ended."""
-    jobs = [Job(name=name, work=Endless(row=row(name)), room=7) for name in ("A", "B")]
+    jobs = [Job(name=name, work=Endless(row=row(name)), room=7, lasts_s=0) for name in ("A", "B")]
 
     def interrupt() -> None:
         began = [tmp_path / name / "began" for name in ("A", "B")]
