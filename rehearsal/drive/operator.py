@@ -2,6 +2,8 @@
 
 The rule is as plain as a monitor's: no good answer of the live server for as long as its patience. Then the
 old one is asked to stop, whether or not it hears that, and the standby is promoted. Every time is noted.
+
+Keeps: nobody is fenced for the sake of a server that was no standby when it was last heard of.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ LOOK_TIMEOUT_S = 0.5
 ASK_TIMEOUT_S = 30.0
 FENCE_TIMEOUT_S = 0.5
 AGAIN_S = 0.5
+PROMOTABLE = frozenset({"standby", "promoting"})
 SEEN_S = 5.0  # until a promotion shows in the servers' databases
 
 Say = Callable[[str], None]
@@ -102,7 +105,7 @@ class Operator:
 
     def _take_over(self, old: Side, *, silent_since_s: float) -> None:
         new = other_side(self._shop.sides, old)
-        if new is None or self._reigns.role(new.server) not in ("standby", "promoting", "silent"):
+        if new is None or self._reigns.told(new.server) not in PROMOTABLE:
             return
         with self._lock:
             record = self._begun("automatic", old, new)

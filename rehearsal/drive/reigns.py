@@ -34,6 +34,7 @@ class Reigns:
         self._seen: dict[str, tuple[str, int | str, str]] = {}
         self.rows: list[Row] = []
         self.latest: dict[str, Reigning | None] = {}
+        self._told: dict[str, str] = {}
 
     def start(self) -> None:
         """Begin to look."""
@@ -57,6 +58,10 @@ class Reigns:
         reign = self.latest.get(server)
         return "silent" if reign is None else reign.role
 
+    def told(self, server: str) -> str:
+        """Return the last role that a server's database told, however long it has been silent since; or ""."""
+        return self._told.get(server, "")
+
     def _run(self, server: str) -> None:
         while not self._stop.wait(EVERY_S):
             self.look(server)
@@ -70,6 +75,7 @@ class Reigns:
             key: tuple[str, int | str, str] = ("silent", "", "")
             row: Row = (now, server, "silent", "", "", "", "", "")
         else:
+            self._told[server] = reign.role
             key = (reign.role, reign.term_n, reign.term_id)
             positions = ("" if one is None else one for one in (reign.written, reign.received, reign.replayed))
             written, received, replayed = positions

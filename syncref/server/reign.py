@@ -90,14 +90,19 @@ class Reign:
     def promote(self) -> TermRow:
         """Make this standby the live server. Asked again, a promotion that was cut short is finished."""
         with self._alone():
-            row = self.now()
+            row = self.promotable()
             if row.role is Role.LIVE:
                 return row
             if row.role is Role.PROMOTING:
                 return self._play(self._state(row), core.OperatorConfirmed(fresh_id=_fresh()))
-            if row.role is not Role.STANDBY:
-                raise RuleBroken(f"only a standby can be promoted, this server is {row.role.value}")
             return self._play(self._state(row), core.PromoteAsked(fresh_id=_fresh()))
+
+    def promotable(self) -> TermRow:
+        """Return what the database is now, when it can be promoted or is live already. Raises RuleBroken."""
+        row = self.now()
+        if row.role not in (Role.STANDBY, Role.PROMOTING, Role.LIVE):
+            raise RuleBroken(f"only a standby can be promoted, this server is {row.role.value}")
+        return row
 
     def asked(self, term_n: int) -> None:
         """A peer asks for this server's role, and told the highest term that it knows."""

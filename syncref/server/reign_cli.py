@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncref.config import load_server
+from syncref.core.failover import Role
 from syncref.errors import ConfigInvalid, SyncrefError
 from syncref.server.cli import CONFIG
 
@@ -26,8 +27,9 @@ def promote(config_file: Path, *, no_fence: bool) -> None:
     """Promote this standby."""
 
     def act(config: ServerConfig, reign: Reign) -> TermRow:
-        if config.peers and not no_fence:
-            _fence_peers(config, reign.now().term.n + 1)
+        row = reign.promotable()  # before the live server is fenced for it
+        if config.peers and not no_fence and row.role is not Role.LIVE:
+            _fence_peers(config, row.term.n + 1)
         return reign.promote()
 
     _decide(config_file, act)

@@ -132,6 +132,21 @@ def test_the_runbook_from_parity_to_the_old_server_as_standby(places: Places) ->
     until(lambda: run("parity", "--config", str(live.config)).returncode == 0, "parity the other way round")
 
 
+def test_a_promotion_that_can_not_be_fences_nobody(places: Places) -> None:
+    """Asked of the wrong server it must not cost the shop the live one; nor when it was done already."""
+    live, preprod = places.live, places.preprod
+    assert run("promote", "--config", str(live.config)).stdout == "live, term 1\n"
+    promoted = run("promote", "--config", str(preprod.config)).stdout.splitlines()
+    assert (promoted[0], promoted[1][:9]) == (f"{live.url}: fenced", "live, ter"), promoted
+    again = run("promote", "--config", str(preprod.config))
+    assert (again.stdout, again.stderr) == (f"{promoted[1]}\n", "")
+    refused = run("promote", "--config", str(live.config))
+    assert refused.returncode != 0
+    assert "only a standby can be promoted, this server is fenced" in refused.stderr
+    assert (live.status()["status"], preprod.status()["status"]) == ("fenced", "live")
+    assert answers(f"{preprod.url}/v1/health")
+
+
 def test_the_operator_confirms_a_server_whose_peer_is_gone(places: Places) -> None:
     """Started alone it takes nothing, until the operator says that it is the live one."""
     live, preprod = places.live, places.preprod
