@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_a_block_that_breaks_says_what_it_printed(tmp_path: Path) -> None:
     python.write_text("#!/bin/sh\necho 'the till burns'; exit 3\n")
     python.chmod(0o755)
     with pytest.raises(BlockFailed, match="ended with 3:\nthe till burns"):
+        run_block(Place(root=tmp_path, python=python), tmp_path / "out.json")
+
+
+def test_both_sides_find_their_modules_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the figures, even where the environment forbids it: a fresh worktree would compile at every block."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "in $PYTHONPYCACHEPREFIX, not [$PYTHONDONTWRITEBYTECODE]"; exit 3\n')
+    python.chmod(0o755)
+    with pytest.raises(BlockFailed, match=re.escape(f"in {tmp_path / 'compiled'}, not []")):
         run_block(Place(root=tmp_path, python=python), tmp_path / "out.json")
 
 
