@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import Protocol
 
 from chaos.fleet.warden import PR_SET_PDEATHSIG, process_control
+from chaos.host import HostMeter
+from rehearsal.prove.room import Room
 from rehearsal.prove.row import Caught, Result, Row
 
-ROOM_PER_PROCESSOR = 15  # three rehearsals of three tills fit on two processors, four short ones saturate them
+TICK_S = 1.0
 _context = get_context("spawn")
 
 
@@ -40,14 +43,13 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A rehearsal, `name` being that of its folder. `room`: the processor time it takes, in tills.
+    """A rehearsal, `name` being that of its folder.
 
     `lasts_s`: about how long, set-up aside. `alone`: nothing runs beside it. `repeated`: it was asked before.
     """
 
     name: str
     work: Work
-    room: int
     lasts_s: float
     alone: bool = False
     repeated: bool = False
@@ -60,13 +62,17 @@ class _Running:
     answer: Connection
 
 
-def abreast(jobs: Sequence[Job], reports: Path, *, processors: int) -> Iterator[tuple[Job, Result]]:
+def abreast(jobs: Sequence[Job], reports: Path, *, room: Room) -> Iterator[tuple[Job, Result]]:
     """Run jobs, the long ones first so that none is left at the end, and yield each as soon as it is known."""
     waiting, running = deque(sorted(jobs, key=lambda job: -job.lasts_s)), list[_Running]()
+    meter = HostMeter()
     try:
         while waiting or running:
-            _start_what_fits(waiting, running, reports, processors * ROOM_PER_PROCESSOR)
-            for done in wait([one.answer for one in running]):
+            if room.fits(time.monotonic(), len(running)) and (job := _next(waiting, running)) is not None:
+                waiting.remove(job)
+                running.append(_start(job, reports))
+                room.started(time.monotonic())
+            for done in wait([one.answer for one in running], TICK_S):
                 one = next(one for one in running if one.answer is done)
                 result = _result(one)
                 running.remove(one)
@@ -74,6 +80,7 @@ def abreast(jobs: Sequence[Job], reports: Path, *, processors: int) -> Iterator[
                     waiting.append(replace(one.job, alone=True, repeated=True))
                 else:
                     yield one.job, result
+            room.note(time.monotonic(), meter.sample().busy * (os.cpu_count() or 1))
     finally:
         for one in running:
             if one.process.pid is not None and one.process.is_alive():
@@ -83,18 +90,20 @@ def abreast(jobs: Sequence[Job], reports: Path, *, processors: int) -> Iterator[
             one.process.join()
 
 
-def _start_what_fits(waiting: deque[Job], running: list[_Running], reports: Path, room: int) -> None:
-    for job in tuple(waiting):
-        taken = sum(room if one.job.alone else one.job.room for one in running)
-        if running and (job.alone or taken + job.room > room):
-            continue
-        waiting.remove(job)
-        answer, told = _context.Pipe(duplex=False)
-        folder = reports / (f"{job.name}-again" if job.repeated else job.name)
-        process = _context.Process(target=_perform, args=(job.work, folder, told, os.getpid()), name=job.name)
-        process.start()
-        told.close()
-        running.append(_Running(job=job, process=process, answer=answer))
+def _next(waiting: deque[Job], running: Sequence[_Running]) -> Job | None:
+    """Return the first that may run beside the others."""
+    if any(one.job.alone for one in running):
+        return None
+    return next((job for job in waiting if not (running and job.alone)), None)
+
+
+def _start(job: Job, reports: Path) -> _Running:
+    answer, told = _context.Pipe(duplex=False)
+    folder = reports / (f"{job.name}-again" if job.repeated else job.name)
+    process = _context.Process(target=_perform, args=(job.work, folder, told, os.getpid()), name=job.name)
+    process.start()
+    told.close()
+    return _Running(job=job, process=process, answer=answer)
 
 
 def _result(one: _Running) -> Result:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rehearsal.prove.abreast import Job, abreast
+from rehearsal.prove.room import Room
 from rehearsal.prove.row import Caught, Part, Result, Row
 
 
@@ -41,7 +42,7 @@ def _prove(asked: Sequence[Asked], reports: Path, processors: int) -> Iterator[R
     yield from (_answer(one, {}) for one in asked if not one.jobs)
     left = [one for one in asked if one.jobs]
     known: dict[str, Result] = {}
-    for job, result in abreast(tuple(jobs.values()), reports, processors=processors):
+    for job, result in abreast(tuple(jobs.values()), reports, room=Room(processors)):
         known[job.name] = result
         for ready in [one for one in left if {job.name for job in one.jobs} <= known.keys()]:
             left.remove(ready)
