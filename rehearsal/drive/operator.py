@@ -94,12 +94,15 @@ class Operator:
         good_s = time.monotonic()
         watched = ""
         while not self._stop.wait(LOOK_EVERY_S):
+            if not self.armed:
+                watched = ""
+                continue
             live = self.live()
-            if not self.armed or live.server != watched:
+            if live.server != watched:
                 watched, good_s = live.server, time.monotonic()
             if healthy(f"{self._shop.url(live.server)}/v1/health", timeout_s=LOOK_TIMEOUT_S):
                 good_s = time.monotonic()
-            elif self.armed and time.monotonic() - good_s >= self._patience_s:
+            elif time.monotonic() - good_s >= self._patience_s:
                 self._take_over(live, silent_since_s=good_s)
                 good_s = time.monotonic()
 

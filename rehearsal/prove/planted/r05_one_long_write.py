@@ -23,9 +23,9 @@ def plant() -> None:
 PLANTED = Planted(
     id="R5",
     title="one long SQLite write transaction",
-    fault="backlog flush",
+    fault="dead line and black hole",
     expected="experience",
-    scenario="slow-line",
+    scenario="bad-line",
     kinds=("till",),
     plant=plant,
 )
