@@ -1,7 +1,8 @@
 """How many rehearsals the processors carry at once, by what they are doing.
 
 Keeps: one start is over before the next, and a rehearsal joins others only where the processors have been idle
-enough for some seconds. A rehearsal takes half a processor when it sells and two when it starts, so no fixed number fits.
+enough for some seconds. A rehearsal takes half a processor when it sells and two when it starts, so no fixed
+number fits.
 """
 
 from __future__ import annotations
