@@ -18,8 +18,8 @@ class Limits:
     `watched_s`: the load is the mean of as long. `start_s`: nothing joins sooner after a start.
     """
 
-    busy: float = 0.8
-    watched_s: float = 5.0
+    busy: float = 0.7
+    watched_s: float = 10.0
     start_s: float = 10.0
     at_most: int = 3
 
