@@ -43,13 +43,14 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A rehearsal, `name` being that of its folder.
+    """A rehearsal, `name` being that of its folder. `room`: the processor time it takes, in tills.
 
     `lasts_s`: about how long, set-up aside. `alone`: nothing runs beside it. `repeated`: it was asked before.
     """
 
     name: str
     work: Work
+    room: int
     lasts_s: float
     alone: bool = False
     repeated: bool = False
@@ -68,7 +69,7 @@ def abreast(jobs: Sequence[Job], reports: Path, *, room: Room) -> Iterator[tuple
     meter = HostMeter()
     try:
         while waiting or running:
-            if room.fits(time.monotonic(), len(running)) and (job := _next(waiting, running)) is not None:
+            if (job := _next(waiting, running, room)) is not None:
                 waiting.remove(job)
                 running.append(_start(job, reports))
                 room.started(time.monotonic())
@@ -90,11 +91,13 @@ def abreast(jobs: Sequence[Job], reports: Path, *, room: Room) -> Iterator[tuple
             one.process.join()
 
 
-def _next(waiting: deque[Job], running: Sequence[_Running]) -> Job | None:
+def _next(waiting: deque[Job], running: Sequence[_Running], room: Room) -> Job | None:
     """Return the first that may run beside the others."""
     if any(one.job.alone for one in running):
         return None
-    return next((job for job in waiting if not (running and job.alone)), None)
+    now, taken = time.monotonic(), sum(one.job.room for one in running)
+    beside = (job for job in waiting if not (running and job.alone))
+    return next((job for job in beside if room.fits(now, taken, job.room)), None)
 
 
 def _start(job: Job, reports: Path) -> _Running:

@@ -30,6 +30,7 @@ from rehearsal.running import read_scenario
 SCENARIOS = Path(__file__).parent / "scenarios"
 FELT = "experience"
 FELT_ALONE = frozenset({"R4", "R5"})  # convicted by how long a sale takes
+LAB_ROOM = 5  # servers, back office, Locust and the rehearsal itself: 0.3 processors, where a till takes 0.06
 
 
 class OfScenario(Work, Protocol):
@@ -127,10 +128,11 @@ def _not_run(row: Row, note: str, *, seconds: float = 0.0) -> Result:
 
 
 def job_of(name: str, work: OfScenario, *, alone: bool = False) -> Job:
-    """Return a run as a job; with a bug it may wait in vain for the drain, to its deadline."""
+    """Return a run as a job of its fleet's size; with a bug it may wait in vain for the drain, to its deadline."""
     scenario = read_scenario(work.path, Options(scenario=str(work.path)))
     in_vain_s = scenario.drain.deadline_s if isinstance(work, WithBug) else 0.0
-    return Job(name=name, work=work, lasts_s=scenario.ends_s + in_vain_s, alone=alone)
+    room = LAB_ROOM + len(scenario.fleet.tills)
+    return Job(name=name, work=work, room=room, lasts_s=scenario.ends_s + in_vain_s, alone=alone)
 
 
 def run_quietly(path: Path, reports: Path, *, fleet: str = "process", rewrite: Rewrite | None = None) -> RunRecord:

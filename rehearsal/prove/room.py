@@ -1,8 +1,8 @@
 """How many rehearsals the processors carry at once, by what they are doing.
 
-Keeps: one start is over before the next, and a rehearsal joins others only where the processors have been idle
-enough for some seconds. A rehearsal takes half a processor when it sells and two when it starts, so no fixed
-number fits.
+Keeps: one start is over before the next, and a rehearsal joins others only where they leave room for it by their
+size, and the processors have been idle enough for some seconds. A rehearsal of three tills takes half a processor
+when it sells and two when it starts; the load just now says nothing of what others are about to start.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How far processors are filled: seconds, `busy` a share from 0 to 1, `at_most` so many rehearsals on each.
+    """How far processors are filled: seconds, `busy` a share from 0 to 1, `room` in tills for each processor.
 
     `watched_s`: the load is the mean of as long. `start_s`: nothing joins sooner after a start.
     """
 
-    busy: float = 0.7
-    watched_s: float = 10.0
+    room: int = 15
+    busy: float = 0.8
+    watched_s: float = 5.0
     start_s: float = 10.0
-    at_most: int = 3
 
 
 class Room:
@@ -43,11 +43,11 @@ class Room:
         self._since_s = at_s
         self._noted.clear()
 
-    def fits(self, at_s: float, running: int) -> bool:
-        """Say whether one more fits beside so many that run."""
-        if not running:
+    def fits(self, at_s: float, taken: int, wanted: int) -> bool:
+        """Say whether one of the size `wanted` fits beside those that have `taken` so much; the first does."""
+        if not taken:
             return True
-        if running >= self._limits.at_most * self._processors or at_s < self._since_s + self._limits.start_s:
+        if taken + wanted > self._limits.room * self._processors or at_s < self._since_s + self._limits.start_s:
             return False
         busy = [busy for _, busy in self._noted]
         return bool(busy) and sum(busy) / len(busy) < self._limits.busy * self._processors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rehearsal.prove.room import Limits, Room
 
-LIMITS = Limits(busy=0.75, watched_s=5.0, start_s=10.0, at_most=3)
+LIMITS = Limits(room=15, busy=0.75, watched_s=5.0, start_s=10.0)
 
 
 def room(*busy: float, until_s: float = 100.0, processors: int = 2) -> Room:
@@ -17,21 +17,21 @@ def room(*busy: float, until_s: float = 100.0, processors: int = 2) -> Room:
 
 def test_the_first_needs_no_room() -> None:
     """On a host that others keep busy a proof goes on, one rehearsal after the other."""
-    assert room(2.0, 2.0).fits(100.0, 0)
-    assert not room(2.0, 2.0).fits(100.0, 1)
+    assert room(2.0, 2.0).fits(100.0, 0, 6)
+    assert not room(2.0, 2.0).fits(100.0, 6, 6)
 
 
 def test_nothing_joins_before_the_load_is_known() -> None:
     """No note says nothing."""
-    assert not room().fits(100.0, 1)
+    assert not room().fits(100.0, 6, 6)
 
 
 def test_one_more_fits_where_the_processors_were_idle_enough_of_late() -> None:
     """By the mean of the last seconds: what was before does not count."""
-    assert room(1.4, 1.5, 1.4, 1.6, 1.5).fits(100.0, 3)
-    assert not room(1.5, 1.5, 1.4, 1.6, 1.5).fits(100.0, 3)
-    assert room(2.0, 2.0, 2.0, 1.4, 1.5, 1.4, 1.6, 1.5).fits(100.0, 3)
-    assert not room(1.0, 1.0, 1.0, 1.0, 1.0, processors=1).fits(100.0, 2)
+    assert room(1.4, 1.5, 1.4, 1.6, 1.5).fits(100.0, 18, 6)
+    assert not room(1.5, 1.5, 1.4, 1.6, 1.5).fits(100.0, 18, 6)
+    assert room(2.0, 2.0, 2.0, 1.4, 1.5, 1.4, 1.6, 1.5).fits(100.0, 18, 6)
+    assert not room(1.0, 1.0, 1.0, 1.0, 1.0, processors=1).fits(100.0, 12, 6)
 
 
 def test_two_never_start_at_once() -> None:
@@ -39,12 +39,13 @@ def test_two_never_start_at_once() -> None:
     made = room(0.1, 0.1)
     made.started(100.0)
     made.note(101.0, 0.2)
-    assert not made.fits(101.0, 1)
-    assert not made.fits(109.9, 1)
-    assert made.fits(110.0, 1)
+    assert not made.fits(101.0, 6, 6)
+    assert not made.fits(109.9, 6, 6)
+    assert made.fits(110.0, 6, 6)
 
 
-def test_there_are_never_more_than_so_many() -> None:
-    """Each takes memory, too."""
-    assert room(0.1).fits(100.0, 5)
-    assert not room(0.1).fits(100.0, 6)
+def test_never_is_more_room_taken_than_there_is() -> None:
+    """However idle the processors are just now: what runs may be about to start its servers."""
+    assert room(0.1).fits(100.0, 15, 15)
+    assert not room(0.1).fits(100.0, 16, 15)
+    assert room(0.1).fits(100.0, 0, 31)
