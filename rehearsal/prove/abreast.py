@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from rehearsal.prove.room import Room
 from rehearsal.prove.row import Caught, Result, Row
 
 TICK_S = 1.0
-_context = get_context("spawn")
+_context = get_context("fork") if sys.platform == "linux" else get_context("spawn")
 
 
 class Work(Protocol):

@@ -5,6 +5,7 @@ Keeps: with preproduction nothing but proxied links lies between the sides, so t
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,18 @@ from rehearsal.staging.configs import write_secret, write_secrets, write_toml
 from rehearsal.staging.sides import Side
 
 PROGRAM = ("-c", "from syncref.cli import main; main()")
+SEVERAL = """
+import shlex, sys
+from syncref.cli import main
+for line in sys.argv[1:]:
+    print("syncref", line, flush=True)
+    sys.argv = ["syncref", *shlex.split(line)]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
 MASTERS = "masters"
 DATABASE = "server"
 PEERS = "peers"
@@ -40,14 +53,10 @@ def provision_live(
     if shared:
         write_peer_secret(fleet, sides)
     config = str(write_server_config(fleet, sides, side, certificates))
-    fleet.run_step(
-        step_of(
-            fleet, "provision-server", (side.server, *shared), "provision", "server", "--config", config,
-            "--tills-file", str(folder / "tills.csv"), "--clerks-file", str(folder / "clerks.csv"),
-        )
-    )  # fmt: skip
-    words = ("import", "--config", config, "--masters", str(masters))
-    fleet.run_step(step_of(fleet, "import", (side.server, MASTERS, *shared), *words))
+    made = ("provision", "server", "--config", config,
+            "--tills-file", str(folder / "tills.csv"), "--clerks-file", str(folder / "clerks.csv"))  # fmt: skip
+    imported = ("import", "--config", config, "--masters", str(masters))
+    fleet.run_step(step_of_several(fleet, "provision-server", (side.server, MASTERS, *shared), (made, imported)))
     return tills, clerks
 
 
@@ -128,6 +137,14 @@ def promotion_step(fleet: Fleet, server: str) -> Step:
 def step_of(fleet: Fleet, name: str, folders: tuple[str, ...], *words: str) -> Step:
     """Return a one-shot command of the system under test; `folders`: nodes whose folders it uses."""
     return Step(name=name, argv=(fleet.python, *PROGRAM, *words), env=fleet.python_env, folders=folders)
+
+
+def step_of_several(
+    fleet: Fleet, name: str, folders: tuple[str, ...], commands: Sequence[tuple[str, ...]]
+) -> Step:
+    """Return a step of commands in one process, up to the first that fails; most cost less than its start."""
+    lines = tuple(shlex.join(words) for words in commands)
+    return Step(name=name, argv=(fleet.python, "-c", SEVERAL, *lines), env=fleet.python_env, folders=folders)
 
 
 def node_of(

@@ -30,9 +30,10 @@ from rehearsal.staging.servers import (
     provision_live,
     stage_servers,
     step_of,
+    step_of_several,
 )
 from rehearsal.staging.sides import Side, sides_of
-from rehearsal.staging.till_database import TILL_POSTGRES, database_url, ports, with_database
+from rehearsal.staging.till_database import TILL_POSTGRES, brings_its_own, database_url, ports, with_database
 
 LOAD_DEADLINE_S = 120.0
 AT_ONCE = 4
@@ -178,21 +179,30 @@ def _tills(
         }
         configs[till] = {"till": own, "sync": sync, "clock": {"offset_file": folder / "clock"}}
         write_toml(folder / "till.toml", configs[till])
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda till: _provision(fleet, till), scenario.fleet.tills))
+    _provision(fleet, scenario.fleet.tills)
     return configs
 
 
-def _provision(fleet: Fleet, till: str) -> None:
-    fleet.run_step(provision_step(fleet, till))
+def _provision(fleet: Fleet, tills: tuple[str, ...]) -> None:
+    """Set all tills up in one process; those that bring their own PostgreSQL each in one beside it."""
+    own = [till for till in tills if brings_its_own(fleet, till)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(fleet.run_step, [provision_step(fleet, till) for till in own]))
+    rest = tuple(till for till in tills if till not in own)
+    if rest:
+        commands = [_provision_words(fleet, till) for till in rest]
+        fleet.run_step(step_of_several(fleet, "provision-tills", rest, commands))
 
 
 def provision_step(fleet: Fleet, till: str, *, cluster: str = "", clean: tuple[str, ...] = ()) -> Step:
     """Return the command that sets a till up; `clean`: the options with which it is cleaned instead."""
-    words = ["provision", "till", "--config", str(fleet.dir(till) / "till.toml"), *clean]
-    words += ["--cluster", cluster] if cluster else []
+    words = _provision_words(fleet, till) + clean + (("--cluster", cluster) if cluster else ())
     step = step_of(fleet, f"provision-{till}", (till,), *words)
     return replace(step, argv=with_database(fleet, till, step.argv))
+
+
+def _provision_words(fleet: Fleet, till: str) -> tuple[str, ...]:
+    return ("provision", "till", "--config", str(fleet.dir(till) / "till.toml"))
 
 
 def import_step(fleet: Fleet, server: str, till: str, file: Path) -> Step:
