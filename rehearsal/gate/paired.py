@@ -1,6 +1,6 @@
 """The paired tier: blocks of both sides in turn until every figure is decided, or the budget is over.
 
-The runner of a block is handed in, so that the same code decides over real processes, recorded blocks and
+The runner of a pair is handed in, so that the same code decides over real processes, recorded blocks and
 simulated noise. Blocks answer one number per figure, smaller being better.
 """
 
@@ -15,7 +15,8 @@ from rehearsal.gate.decide import Answer, Found, Rule, look
 from rehearsal.gate.order import Pair, Side, units
 from rehearsal.model import Outcome
 
-Block = Callable[[Side], Mapping[str, float]]
+Figures = Mapping[str, float]
+RunPair = Callable[[Pair], tuple[Figures, Figures]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Decision:
     found: tuple[Found, ...]
     pairs: int
     out_of_time: bool = False
-    blocks: tuple[tuple[Side, Mapping[str, float]], ...] = ()
+    blocks: tuple[tuple[Side, Figures], ...] = ()
 
 
 @dataclass(slots=True)
@@ -36,10 +37,10 @@ class _Book:
 
     differences: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     control: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    blocks: list[tuple[Side, Mapping[str, float]]] = field(default_factory=list)
+    blocks: list[tuple[Side, Figures]] = field(default_factory=list)
     pairs: int = 0
 
-    def add(self, pair: Pair, first: Mapping[str, float], second: Mapping[str, float]) -> None:
+    def add(self, pair: Pair, first: Figures, second: Figures) -> None:
         """Note a pair's blocks; a figure that one of them lacks has no sample from it."""
         self.blocks += [(pair.first, first), (pair.second, second)]
         upper = Side.AGAIN if pair.control else Side.HEAD
@@ -53,14 +54,14 @@ class _Book:
 
 
 def decide(
-    run_block: Block,
+    run_pair: RunPair,
     *,
     figures: Iterable[str],
     rule: Rule,
     time_left: Callable[[], bool],
     progress: Callable[[int, tuple[Found, ...]], None] | None = None,
 ) -> Decision:
-    """Run pairs and look at the figures after each of the rule's numbers of pairs."""
+    """Run pairs, each answering for both of its blocks, and look after each of the rule's numbers of pairs."""
     names, book = tuple(figures), _Book()
     if not names:
         return Decision(outcome=Outcome.INCONCLUSIVE, why="there is no figure to compare", found=(), pairs=0)
@@ -70,7 +71,7 @@ def decide(
         for pair in unit:
             if not time_left():
                 return _ended(book, found, out_of_time=True)
-            book.add(pair, run_block(pair.first), run_block(pair.second))
+            book.add(pair, *run_pair(pair))
         if book.pairs >= due:
             differences = {name: book.differences[name] for name in names}
             found = look(differences, book.control, rule)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rehearsal.gate.blocks import SLOW, Place, run_block
+from rehearsal.gate.blocks import SLOW, Place, processors, run_pair
 from rehearsal.gate.decide import Answer, Found, Rule
-from rehearsal.gate.order import Side
-from rehearsal.gate.paired import Decision, conclude, decide
+from rehearsal.gate.order import Pair, Side
+from rehearsal.gate.paired import Decision, RunPair, conclude, decide
 from rehearsal.gate.report import found_line
 from rehearsal.gate.sides import base_places, own_place, same_benchmarks
 from rehearsal.model import Outcome
@@ -66,12 +66,12 @@ def judged_selftest(decision: Decision, figure: str) -> tuple[Outcome, str]:
 
 
 def _compared(places: Mapping[Side, Place], timing: Timing, say: Say) -> Decision:
-    with _runner(places, timing) as block:
-        first = {side: block(side) for side in (Side.BASE, Side.HEAD)}  # compiles, warms up, and names figures
-        named, one_sided = sides_of(first[Side.BASE], first[Side.HEAD], timing.new)
+    with _runner(places, timing) as run:
+        names = run(Pair(first=Side.BASE, second=Side.HEAD))  # compiles, warms up, and names figures
+        named, one_sided = sides_of(*names, timing.new)
         until = time.monotonic() + timing.budget_s
         decision = decide(
-            block, figures=named, rule=timing.rule, time_left=lambda: time.monotonic() < until,
+            run, figures=named, rule=timing.rule, time_left=lambda: time.monotonic() < until,
             progress=lambda pairs, found: _tell(pairs, found, say),
         )  # fmt: skip
     if not one_sided:
@@ -96,10 +96,13 @@ def sides_of(
 
 
 @contextmanager
-def _runner(places: Mapping[Side, Place], timing: Timing) -> Iterator[Callable[[Side], Mapping[str, float]]]:
+def _runner(places: Mapping[Side, Place], timing: Timing) -> Iterator[RunPair]:
+    turn = processors()
     with TemporaryDirectory(prefix="tillproof-blocks-") as name:
-        out = Path(name) / "block.json"
-        yield lambda side: run_block(places[side], out, only=timing.only, p99=timing.p99)
+        yield lambda pair: run_pair(
+            places[pair.first], places[pair.second], Path(name), processor=next(turn), only=timing.only,
+            p99=timing.p99,
+        )  # fmt: skip
 
 
 def _tell(pairs: int, found: tuple[Found, ...], say: Say) -> None:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
 import msgspec
 
 from rehearsal.gate.decide import Rule
-from rehearsal.gate.order import Side
-from rehearsal.gate.paired import Block, decide
+from rehearsal.gate.order import Pair, Side
+from rehearsal.gate.paired import Figures, RunPair, decide
 from rehearsal.model import Outcome
 
 
@@ -46,16 +45,20 @@ def main(files: tuple[Path, ...], gates: int, slower: float, seed: int) -> None:
                f"{dict(ended)}, {sum(pairs) / gates:.1f} pairs on average")  # fmt: skip
 
 
-def _reader(blocks: list[Mapping[str, float]], begin: int, slower: float) -> Block:
+def _reader(blocks: list[Figures], begin: int, slower: float) -> RunPair:
     at = begin
 
-    def block(side: Side) -> Mapping[str, float]:
+    def block(side: Side) -> Figures:
         nonlocal at
         found = blocks[at % len(blocks)]
         at += 1
         return {name: value * slower for name, value in found.items()} if side is Side.HEAD else found
 
-    return block
+    def run(pair: Pair) -> tuple[Figures, Figures]:
+        first = block(pair.first)
+        return first, block(pair.second)
+
+    return run
 
 
 if __name__ == "__main__":

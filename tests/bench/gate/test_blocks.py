@@ -16,16 +16,16 @@ import pytest
 from syncref.core.selling import Basket, LineAsked, PaymentAsked
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import provision
-from tests.bench.gate.conftest import Slowed
+from tests.bench.gate.conftest import Slowed, Turns
 from tests.integration.till.shop import Counter, fill_catalogue
 
 SALES = 150
-SCHEDULES = 5
+SCHEDULE, PLAYS = 2, 60  # three tills; promotion there and back, power cut, backup restored: 10 ms a time
 BATCHES, BATCH = 16, 200
 
 
 @pytest.mark.benchmark(disable_gc=True)
-def test_till_durable_sale(benchmark: Any, slowed: Slowed, tmp_path: Path) -> None:
+def test_till_durable_sale(benchmark: Any, slowed: Slowed, turns: Turns, tmp_path: Path) -> None:
     """A sale of three lines on SQLite, up to its durable commit."""
     database = TillDatabase(f"sqlite:///{tmp_path}/till.db")
     provision(database, name="T01", cluster="gate")
@@ -41,29 +41,34 @@ def test_till_durable_sale(benchmark: Any, slowed: Slowed, tmp_path: Path) -> No
     def sale() -> None:
         counter.checkout.sell(op_id=draw.randbytes(16), cashier="C1", basket=basket)
 
-    benchmark.pedantic(slowed(sale), rounds=SALES, warmup_rounds=20)
+    with turns:
+        benchmark.pedantic(slowed(sale), setup=turns, rounds=SALES, warmup_rounds=20)
     database.close()
 
 
 @pytest.mark.benchmark(disable_gc=True, timer=time.process_time)
-def test_cores_in_virtual_time(benchmark: Any, slowed: Slowed) -> None:
-    """CPU seconds of five schedules of the simulated chain: every protocol core, without any I/O."""
+def test_cores_in_virtual_time(benchmark: Any, slowed: Slowed, turns: Turns) -> None:
+    """CPU seconds of a schedule of the simulated chain: every protocol core, without any I/O."""
     from chaos.fleet.simulated.plan import plan
     from chaos.fleet.simulated.run import play
 
-    schedules = [plan(seed, "everything") for seed in range(1, SCHEDULES + 1)]
+    schedule = plan(SCHEDULE, "everything")
 
     def playing() -> None:
-        assert not [finding for schedule in schedules for finding in play(schedule).findings]
+        assert not play(schedule).findings
 
-    benchmark.pedantic(slowed(playing), rounds=5, warmup_rounds=1)
+    with turns:
+        benchmark.pedantic(slowed(playing), setup=turns, rounds=PLAYS, warmup_rounds=4)
 
 
 @pytest.mark.benchmark(disable_gc=True)
-def test_server_durable_ingest(benchmark: Any, slowed: Slowed) -> None:
+def test_server_durable_ingest(benchmark: Any, slowed: Slowed, turns: Turns) -> None:
     """A batch of 200 sales on PostgreSQL: checked, stored as bytes and as rows, committed durably."""
     from tests.bench.gate.server import ingesting
 
     with ingesting(batches=BATCHES + 2, entries=BATCH) as (ingest, batches):
         following = iter(batches)
-        benchmark.pedantic(slowed(lambda: ingest.batch(next(following))), rounds=BATCHES, warmup_rounds=2)
+        with turns:
+            benchmark.pedantic(
+                slowed(lambda: ingest.batch(next(following))), setup=turns, rounds=BATCHES, warmup_rounds=2
+            )

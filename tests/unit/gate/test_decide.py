@@ -5,17 +5,28 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 
 from rehearsal.gate.decide import Answer, Rule, control_holds, holm, look
-from rehearsal.gate.order import Side, unit
-from rehearsal.gate.paired import Block, Decision, decide
+from rehearsal.gate.order import Pair, Side, unit
+from rehearsal.gate.paired import Decision, Figures, RunPair, decide
 from rehearsal.model import Outcome
 
 GATES = 2000
 FIGURES = ("sale", "ingest", "cores")
+Block = Callable[[Side], Figures]
+
+
+def pairs_of(block: Block) -> RunPair:
+    """Make pairs of blocks that follow each other."""
+
+    def run(pair: Pair) -> tuple[Figures, Figures]:
+        first = block(pair.first)
+        return first, block(pair.second)
+
+    return run
 
 
 def noisy(seed: int, *, slower: float = 1.0, sigma: float = 0.08, again: float = 1.0) -> Block:
@@ -24,7 +35,7 @@ def noisy(seed: int, *, slower: float = 1.0, sigma: float = 0.08, again: float =
     level = dict.fromkeys(FIGURES, 1.0)
     burst = 0
 
-    def block(side: Side) -> Mapping[str, float]:
+    def block(side: Side) -> Figures:
         nonlocal burst
         burst = burst - 1 if burst else (draw.randint(3, 12) if draw.random() < 0.02 else 0)
         factor = {Side.HEAD: slower, Side.BASE: 1.0, Side.AGAIN: again}[side] * (1.6 if burst else 1.0)
@@ -45,7 +56,7 @@ def noisy(seed: int, *, slower: float = 1.0, sigma: float = 0.08, again: float =
 def gate(block: Block, rule: Rule | None = None, blocks_max: int = 10**6) -> Decision:
     """Run a gate; the budget is a number of asks."""
     left = itertools.count(blocks_max, -1)
-    return decide(block, figures=FIGURES, rule=rule or Rule(), time_left=lambda: next(left) > 0)
+    return decide(pairs_of(block), figures=FIGURES, rule=rule or Rule(), time_left=lambda: next(left) > 0)
 
 
 @pytest.mark.long
@@ -90,16 +101,15 @@ def test_a_budget_that_ends_leaves_it_inconclusive() -> None:
 
 def test_a_figure_without_samples_is_unknown() -> None:
     """A figure that no block gave is never passed."""
-    decision = decide(
-        lambda side: {"other": 1.0}, figures=("sale",), rule=Rule(looks=(2,)), time_left=lambda: True
-    )  # fmt: skip
+    other = pairs_of(lambda side: {"other": 1.0})
+    decision = decide(other, figures=("sale",), rule=Rule(looks=(2,)), time_left=lambda: True)
     assert decision.outcome is Outcome.INCONCLUSIVE
     assert "sale: no samples" in decision.why
 
 
 def test_without_figures_nothing_passes() -> None:
     """No benchmark at all is inconclusive."""
-    decision = decide(lambda side: {}, figures=(), rule=Rule(), time_left=lambda: True)
+    decision = decide(lambda pair: ({}, {}), figures=(), rule=Rule(), time_left=lambda: True)
     assert decision.outcome is Outcome.INCONCLUSIVE
 
 
@@ -137,7 +147,11 @@ def test_each_side_comes_first_as_often(number: int) -> None:
 def test_a_drift_of_the_machine_cancels_out() -> None:
     """A machine that slows down by 1 % with every block shows no difference between equal sides."""
     clock = itertools.count()
-    blocks: Callable[[Side], Mapping[str, float]] = lambda side: {"sale": 1.01 ** next(clock)}  # noqa: E731
-    decision = decide(blocks, figures=("sale",), rule=Rule(), time_left=lambda: True)
+    decision = decide(
+        pairs_of(lambda side: {"sale": 1.01 ** next(clock)}),
+        figures=("sale",),
+        rule=Rule(),
+        time_left=lambda: True,
+    )
     assert decision.found[0].ratio == pytest.approx(1.0, abs=0.001)
     assert decision.outcome is Outcome.GO

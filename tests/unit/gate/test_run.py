@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from rehearsal.cli import tillproof
-from rehearsal.gate.blocks import BlockFailed, Place, figures, run_block
+from rehearsal.gate.blocks import BlockFailed, Place, figures, run_pair
 from rehearsal.gate.decide import Answer, Found
 from rehearsal.gate.paired import Decision, conclude
 from rehearsal.gate.run import judged_selftest, sides_of
@@ -45,7 +45,7 @@ def test_a_block_that_breaks_says_what_it_printed(tmp_path: Path) -> None:
     python.write_text("#!/bin/sh\necho 'the till burns'; exit 3\n")
     python.chmod(0o755)
     with pytest.raises(BlockFailed, match="ended with 3:\nthe till burns"):
-        run_block(Place(root=tmp_path, python=python), tmp_path / "out.json")
+        run_pair(Place(root=tmp_path, python=python), Place(root=tmp_path, python=python), tmp_path)
 
 
 def test_both_sides_find_their_modules_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_both_sides_find_their_modules_compiled(tmp_path: Path, monkeypatch: pyt
     python.write_text('#!/bin/sh\necho "in $PYTHONPYCACHEPREFIX, not [$PYTHONDONTWRITEBYTECODE]"; exit 3\n')
     python.chmod(0o755)
     with pytest.raises(BlockFailed, match=re.escape(f"in {tmp_path / 'compiled'}, not []")):
-        run_block(Place(root=tmp_path, python=python), tmp_path / "out.json")
+        run_pair(Place(root=tmp_path, python=python), Place(root=tmp_path, python=python), tmp_path)
 
 
 def test_a_figure_that_one_side_lacks_fails_unless_it_is_declared_new() -> None:

@@ -1,0 +1,100 @@
+"""Two sides take their rounds in turn, and neither waits for one that is gone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from rehearsal.gate.blocks import TURNS
+from tests.bench.gate import conftest as benchmarks
+from tests.bench.gate.conftest import Turns
+
+WAIT_S = 20
+
+
+@contextmanager
+def two_sides() -> Iterator[tuple[Turns, Turns, tuple[int, int, int, int]]]:
+    """Yield the side that begins, the other, and the ends they hold: read and write of one, then of the other."""
+    (mine, from_other), (theirs, from_one) = os.pipe(), os.pipe()
+    ends = (mine, from_one, theirs, from_other)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(TURNS, f"{mine},{from_one},1,-1")
+        one = Turns()
+        patch.setenv(TURNS, f"{theirs},{from_other},0,-1")
+        other = Turns()
+    try:
+        yield one, other, ends
+    finally:
+        for end in ends:
+            with suppress(OSError):
+                os.close(end)
+
+
+def play(turns: Turns, name: str, rounds: int, said: list[str]) -> None:
+    """Take rounds, noting each at its beginning and its end."""
+    with turns:
+        for _ in range(rounds):
+            turns()
+            said.append(name)
+            said.append(name.lower())
+
+
+def test_rounds_change_sides_one_then_two_each() -> None:
+    """A drift falls on both alike, and no round of one overlaps a round of the other."""
+    said: list[str] = []
+    with two_sides() as (one, other, _), ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(play, one, "A", 5, said), pool.submit(play, other, "B", 5, said)]
+        for each in done:
+            each.result(WAIT_S)
+    assert "".join(said) == "AaBbBbAaAaBbBbAaAaBb"
+
+
+def test_the_longer_side_goes_on_alone() -> None:
+    """Where the benchmarks differ, the rounds that one side lacks are not waited for."""
+    said: list[str] = []
+    with two_sides() as (one, other, _), ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(play, one, "A", 2, said), pool.submit(play, other, "B", 7, said)]
+        for each in done:
+            each.result(WAIT_S)
+    assert "".join(said) == "AaBbBbAa" + "Bb" * 5
+
+
+def test_the_next_figure_is_in_turn_again() -> None:
+    """What one side says at the end of a figure is not taken for a turn of the next."""
+    said: list[str] = []
+    with two_sides() as (one, other, _), ThreadPoolExecutor(2) as pool:
+        for mine, theirs in ((one, other), (_again(one), _again(other))):
+            done = [pool.submit(play, mine, "A", 3, said), pool.submit(play, theirs, "B", 3, said)]
+            for each in done:
+                each.result(WAIT_S)
+    assert "".join(said) == ("AaBbBbAaAaBb") * 2
+
+
+def _again(turns: Turns) -> Turns:
+    """Return what the same process makes for its next figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(TURNS, f"{turns.mine},{turns.theirs},{turns.begins},-1")
+        return Turns()
+
+
+def test_a_side_that_is_gone_is_not_waited_for() -> None:
+    """An older base that knows no turns, or a block that broke, leaves the other to itself."""
+    said: list[str] = []
+    with two_sides() as (one, _, ends), ThreadPoolExecutor(1) as pool:
+        os.close(ends[2])
+        os.close(ends[3])
+        pool.submit(play, one, "A", 4, said).result(WAIT_S)
+    assert "".join(said) == "Aa" * 4
+
+
+def test_without_another_side_rounds_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmarks run by themselves as well."""
+    monkeypatch.delenv(TURNS, raising=False)
+    said: list[str] = []
+    play(Turns(), "A", 3, said)
+    assert said == ["A", "a"] * 3
+    assert benchmarks.TURNS == TURNS
