@@ -1,7 +1,7 @@
 """Whole rehearsals side by side: as many as the processors carry, each in a process of its own.
 
-Keeps: what is judged by durations runs alone; what could not be told, or what only missed a duration, beside
-others is asked once more alone, and that answer counts; Ctrl-C heals, stops and reports each of them.
+Keeps: what is judged by durations runs beside nothing but its like; what could not be told, or what only missed a
+duration, beside others is asked once more alone, and that answer counts; Ctrl-C heals, stops and reports each.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Work(Protocol):
 class Job:
     """A rehearsal, `name` being that of its folder. `room`: the processor time it takes, in tills.
 
-    `lasts_s`: about how long, set-up aside. `alone`: nothing runs beside it. `repeated`: it was asked before.
+    `lasts_s`: about how long, set-up aside. `alone`: nothing runs beside it but what is alone as well. `repeated`:
+    it was asked before, and nothing at all runs beside it.
     """
 
     name: str
@@ -94,11 +95,13 @@ def abreast(jobs: Sequence[Job], reports: Path, *, room: Room) -> Iterator[tuple
 
 def _next(waiting: deque[Job], running: Sequence[_Running], room: Room) -> Job | None:
     """Return the first that may run beside the others."""
-    if any(one.job.alone for one in running):
-        return None
     now, taken = time.monotonic(), sum(one.job.room for one in running)
-    beside = (job for job in waiting if not (running and job.alone))
+    beside = (job for job in waiting if all(_agree(job, one.job) for one in running))
     return next((job for job in beside if room.fits(now, taken, job.room)), None)
+
+
+def _agree(one: Job, other: Job) -> bool:
+    return one.alone == other.alone and not (one.repeated or other.repeated)
 
 
 def _start(job: Job, reports: Path) -> _Running:

@@ -30,7 +30,8 @@ from rehearsal.running import read_scenario
 SCENARIOS = Path(__file__).parent / "scenarios"
 FELT = "experience"
 FELT_ALONE = frozenset({"R4", "R5"})  # convicted by how long a sale takes
-LAB_ROOM = 5  # servers, back office, Locust and the rehearsal itself: 0.3 processors, where a till takes 0.06
+LAB_ROOM = 5  # server, back office, Locust and the rehearsal itself: 0.3 processors, where a till takes 0.06
+PREPRODUCTION_ROOM = 2
 
 
 class OfScenario(Work, Protocol):
@@ -131,7 +132,7 @@ def job_of(name: str, work: OfScenario, *, alone: bool = False) -> Job:
     """Return a run as a job of its fleet's size; with a bug it may wait in vain for the drain, to its deadline."""
     scenario = read_scenario(work.path, Options(scenario=str(work.path)))
     in_vain_s = scenario.drain.deadline_s if isinstance(work, WithBug) else 0.0
-    room = LAB_ROOM + len(scenario.fleet.tills)
+    room = LAB_ROOM + PREPRODUCTION_ROOM * scenario.fleet.preproduction + len(scenario.fleet.tills)
     return Job(name=name, work=work, room=room, lasts_s=scenario.ends_s + in_vain_s, alone=alone)
 
 

@@ -18,10 +18,10 @@ class Limits:
     `watched_s`: the load is the mean of as long. `start_s`: nothing joins sooner after a start.
     """
 
-    room: int = 15
-    busy: float = 0.8
+    room: int = 16
+    busy: float = 0.85
     watched_s: float = 5.0
-    start_s: float = 10.0
+    start_s: float = 8.0
 
 
 class Room:

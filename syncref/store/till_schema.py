@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -14,8 +15,8 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
     false,
-    text,
 )
 
 from syncref.domain.masters import MASTERS
@@ -94,8 +95,9 @@ receipt = Table("receipt", metadata, *_entry_key(), *receipt_columns())
 Index("receipt_number", receipt.c.receipt_no, unique=True)
 Index("receipt_op", receipt.c.op_id, unique=True)
 Index("receipt_date", receipt.c.business_date)
-_REFERS = text("ref IS NOT NULL")
-Index("receipt_ref", receipt.c.ref, sqlite_where=_REFERS, postgresql_where=_REFERS)
+# as an Index it would name an option of PostgreSQL, for which every till on SQLite imports that dialect: 70 ms
+_REFERS = "CREATE INDEX receipt_ref ON receipt (ref) WHERE ref IS NOT NULL"
+event.listen(receipt, "after_create", DDL(_REFERS))  # type: ignore[no-untyped-call]
 line = Table(
     "line",
     metadata,

@@ -117,11 +117,18 @@ def test_the_longest_begins_first(tmp_path: Path) -> None:
     assert sorted(found, key=lambda name: float(found[name].ran.split()[0])) == ["B", "C", "A"]
 
 
-def test_what_is_judged_by_durations_runs_alone(tmp_path: Path) -> None:
-    """Whatever would fit beside it."""
-    jobs = [of("A"), of("B", alone=True), of("C"), of("D", alone=True)]
+def test_what_is_judged_by_durations_runs_beside_nothing_but_its_like(tmp_path: Path) -> None:
+    """Whatever would fit beside it; two that are alone wait for each other here."""
+    jobs = [of("A"), of("B", alone=True, with_=("D",)), of("C"), of("D", alone=True, with_=("B",))]
     found = results(jobs, tmp_path)
-    assert (found["B"].note, found["D"].note) == ("", "")
+    assert (found["B"].note, found["D"].note) == ("D", "B")
+
+
+def test_what_is_asked_again_runs_beside_nothing_at_all(tmp_path: Path) -> None:
+    """Not even beside another that is asked again, or one that is alone from the start."""
+    both = (Caught.UNTOLD, Caught.GO)
+    found = results([of("A", says=both), of("B", says=both), of("C", alone=True)], tmp_path)
+    assert [found[name].note for name in "AB"] == ["", ""]
 
 
 @pytest.mark.parametrize(("first", "late"), [(Caught.UNTOLD, False), (Caught.NOT_GO, True)])
