@@ -18,7 +18,7 @@ class Limits:
     `watched_s`: the load is the mean of as long. `start_s`: nothing joins sooner after a start.
     """
 
-    room: int = 16
+    room: int = 20
     busy: float = 0.85
     watched_s: float = 5.0
     start_s: float = 8.0

@@ -28,7 +28,6 @@ from syncref.tls import ServerTls
 
 BACKLOG = 512
 GRACE_S = 8
-GC_THRESHOLD = (50_000, 20, 50)
 QUICK_S = 3.0
 FAILURES_MAX = 5
 _PR_SET_PDEATHSIG = 1
@@ -45,7 +44,6 @@ class _Server(Listening):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what is there now stays; only what requests leave behind is looked through
-        gc.set_threshold(*GC_THRESHOLD)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell the application that it leaves, then shut down as usual."""

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 
 import pytest
 
-from rehearsal.gate.blocks import TURNS
+from rehearsal.gate.blocks import TURNS, processors
 from tests.bench.gate import conftest as benchmarks
 from tests.bench.gate.conftest import Turns
 
@@ -89,6 +90,23 @@ def test_a_side_that_is_gone_is_not_waited_for() -> None:
         os.close(ends[3])
         pool.submit(play, one, "A", 4, said).result(WAIT_S)
     assert "".join(said) == "Aa" * 4
+
+
+def test_both_sides_move_to_the_processor_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first round, so that both can be set up at once before."""
+    moved: list[tuple[int, set[int]]] = []
+    monkeypatch.setattr(os, "sched_setaffinity", lambda process, to: moved.append((process, to)))
+    monkeypatch.setenv(TURNS, "-1,-1,1,3")
+    turns = Turns()
+    assert not moved
+    play(turns, "A", 3, [])
+    assert moved == [(0, {3})]
+
+
+def test_pairs_take_the_processors_in_turn() -> None:
+    """Those that this process may use, one after the other."""
+    ours = sorted(os.sched_getaffinity(0))
+    assert list(islice(processors(), len(ours) + 1)) == [*ours, ours[0]]
 
 
 def test_without_another_side_rounds_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
