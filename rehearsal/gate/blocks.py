@@ -87,6 +87,7 @@ class _Block:
         command = [
             str(place.python), "-m", "pytest", str(BENCHMARKS), "-p", "no:cacheprovider",
             "-p", "pytest_benchmark.plugin", f"--benchmark-json={out}", "--benchmark-quiet",
+            f"--basetemp={out.with_suffix('.tmp')}",  # pytest's own is shared, and cleared by whoever ends
             *(("-k", " or ".join(only)) if only else ()),
         ]  # fmt: skip
         alone = {

@@ -37,7 +37,7 @@ def base_places(root: Path, revision: str) -> Iterator[tuple[Place, Place]]:
     commit = resolve(root, revision)
     with tempfile.TemporaryDirectory(prefix="tillproof-gate-") as name:
         folder = Path(name)
-        trees = [folder / "base", folder / "base-again"]
+        trees = [folder / f"{folder.name}-{side}" for side in ("base", "again")]  # git goes by the last part alone
         try:
             for tree in trees:
                 git(root, "worktree", "add", "--detach", "--quiet", str(tree), commit)
