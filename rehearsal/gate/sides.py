@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rehearsal.gate.blocks import BENCHMARKS, Place
+from rehearsal.gate.blocks import BENCHMARKS, TURNS, Place
 
 REQUIREMENTS = (Path("requirements/run.txt"), Path("requirements/dev.txt"))
 
@@ -43,6 +43,8 @@ def base_places(root: Path, revision: str) -> Iterator[tuple[Place, Place]]:
                 git(root, "worktree", "add", "--detach", "--quiet", str(tree), commit)
             if not (trees[0] / BENCHMARKS).is_file():
                 raise NoBase(f"{revision} has no {BENCHMARKS}: it is older than the gate; choose a newer base")
+            if TURNS.encode() not in (_content(trees[0] / BENCHMARKS.with_name("conftest.py")) or b""):
+                raise NoBase(f"{revision}: its benchmarks take no turns with head's; choose a newer base")
             first, second = (place_of(tree, folder / f"env-{tree.name}", root) for tree in trees)
             yield first, second
         finally:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from rehearsal.cli import tillproof
-from rehearsal.gate.blocks import BlockFailed, Place, figures, run_pair
+from rehearsal.gate.blocks import BENCHMARKS, BlockFailed, Place, figures, run_pair
 from rehearsal.gate.decide import Answer, Found
 from rehearsal.gate.paired import Decision, conclude
 from rehearsal.gate.run import judged_selftest, sides_of
@@ -115,6 +115,19 @@ def test_a_base_without_the_gates_benchmarks_is_refused_and_leaves_nothing(tmp_p
         ["git", "-C", str(root), "worktree", "list"], check=True, capture_output=True, text=True
     )
     assert len(listed.stdout.splitlines()) == 1
+
+
+def test_a_base_whose_benchmarks_take_no_turns_is_refused(tmp_path: Path) -> None:
+    """Its rounds would run beside head's start, and head's beside nothing: head would look faster than it is."""
+    root = repository(tmp_path)
+    (root / BENCHMARKS.parent).mkdir(parents=True)
+    for name in (BENCHMARKS.name, "conftest.py"):
+        (root / BENCHMARKS.with_name(name)).write_text("rounds = 1\n")
+    named = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    for words in (("add", "."), (*named, "commit", "--quiet", "-m", "y")):
+        subprocess.run(["git", "-C", str(root), *words], check=True)
+    with pytest.raises(NoBase, match="take no turns"), base_places(root, "HEAD"):
+        pytest.fail("the two can't be compared")
 
 
 @pytest.mark.parametrize("revision", ["no-such-branch", "--upload-pack=x"])
