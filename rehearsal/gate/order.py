@@ -1,7 +1,7 @@
 """In which order blocks run: ABBA, so that a drift of the machine falls on both sides alike.
 
 A unit is four blocks of two pairs, base head head base, and a pair of the base against its own copy, whose
-sides change places from unit to unit. Every pair is of neighbours in time.
+sides change places from unit to unit. A pair's blocks run at once, and its first takes the first round.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from rehearsal.prove.room import Room
 from rehearsal.prove.row import Caught, Result, Row
 
 TICK_S = 1.0
+# forked, a rehearsal imports nothing anew; there are no threads here
 _context = get_context("fork") if sys.platform == "linux" else get_context("spawn")
 
 

@@ -97,7 +97,7 @@ Index("receipt_op", receipt.c.op_id, unique=True)
 Index("receipt_date", receipt.c.business_date)
 # as an Index it would name an option of PostgreSQL, for which every till on SQLite imports that dialect: 70 ms
 _REFERS = "CREATE INDEX receipt_ref ON receipt (ref) WHERE ref IS NOT NULL"
-event.listen(receipt, "after_create", DDL(_REFERS))  # type: ignore[no-untyped-call]
+event.listen(receipt, "after_create", DDL(_REFERS))  # type: ignore[no-untyped-call]  # DDL has no types
 line = Table(
     "line",
     metadata,

@@ -44,35 +44,33 @@ def play(turns: Turns, name: str, rounds: int, said: list[str]) -> None:
             said.append(name.lower())
 
 
+def play_both(one: Turns, other: Turns, rounds: tuple[int, int]) -> str:
+    """Take rounds of both sides at once, as A and B, and return what they noted."""
+    said: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        sides = zip((one, other), "AB", rounds, strict=True)
+        for done in [pool.submit(play, turns, name, count, said) for turns, name, count in sides]:
+            done.result(WAIT_S)
+    return "".join(said)
+
+
 def test_rounds_change_sides_one_then_two_each() -> None:
     """A drift falls on both alike, and no round of one overlaps a round of the other."""
-    said: list[str] = []
-    with two_sides() as (one, other, _), ThreadPoolExecutor(2) as pool:
-        done = [pool.submit(play, one, "A", 5, said), pool.submit(play, other, "B", 5, said)]
-        for each in done:
-            each.result(WAIT_S)
-    assert "".join(said) == "AaBbBbAaAaBbBbAaAaBb"
+    with two_sides() as (one, other, _):
+        assert play_both(one, other, (5, 5)) == "AaBbBbAaAaBbBbAaAaBb"
 
 
 def test_the_longer_side_goes_on_alone() -> None:
     """Where the benchmarks differ, the rounds that one side lacks are not waited for."""
-    said: list[str] = []
-    with two_sides() as (one, other, _), ThreadPoolExecutor(2) as pool:
-        done = [pool.submit(play, one, "A", 2, said), pool.submit(play, other, "B", 7, said)]
-        for each in done:
-            each.result(WAIT_S)
-    assert "".join(said) == "AaBbBbAa" + "Bb" * 5
+    with two_sides() as (one, other, _):
+        assert play_both(one, other, (2, 7)) == "AaBbBbAa" + "Bb" * 5
 
 
 def test_the_next_figure_is_in_turn_again() -> None:
     """What one side says at the end of a figure is not taken for a turn of the next."""
-    said: list[str] = []
-    with two_sides() as (one, other, _), ThreadPoolExecutor(2) as pool:
-        for mine, theirs in ((one, other), (_again(one), _again(other))):
-            done = [pool.submit(play, mine, "A", 3, said), pool.submit(play, theirs, "B", 3, said)]
-            for each in done:
-                each.result(WAIT_S)
-    assert "".join(said) == ("AaBbBbAaAaBb") * 2
+    with two_sides() as (one, other, _):
+        assert play_both(one, other, (3, 3)) == "AaBbBbAaAaBb"
+        assert play_both(_again(one), _again(other), (3, 3)) == "AaBbBbAaAaBb"
 
 
 def _again(turns: Turns) -> Turns:
@@ -83,7 +81,7 @@ def _again(turns: Turns) -> Turns:
 
 
 def test_a_side_that_is_gone_is_not_waited_for() -> None:
-    """An older base that knows no turns, or a block that broke, leaves the other to itself."""
+    """A block that broke leaves the other to itself."""
     said: list[str] = []
     with two_sides() as (one, _, ends), ThreadPoolExecutor(1) as pool:
         os.close(ends[2])
