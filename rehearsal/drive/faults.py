@@ -15,7 +15,7 @@ from chaos.errors import ChaosError, FaultInvalid
 from chaos.faults.base import Context, Fault, Healed
 from chaos.faults.catalogue import FAULTS, fault
 from chaos.faults.parameters import check, described
-from rehearsal.drive.watching import Control
+from rehearsal.drive.control import Control
 from rehearsal.model import FaultRecord
 from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.plan.table import closest

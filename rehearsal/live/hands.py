@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 from chaos.errors import FaultInvalid
+from rehearsal.drive.control import Control
 from rehearsal.drive.till_api import Refused, cashier_session
-from rehearsal.drive.watching import Control, Selling
+from rehearsal.drive.watching import Selling
 from rehearsal.plan.scenario import FaultPlan
 
 NOTE_CHARS_MAX = 500

@@ -184,14 +184,13 @@ def _tills(
 
 
 def _provision(fleet: Fleet, tills: tuple[str, ...]) -> None:
-    """Set all tills up in one process; those that bring their own PostgreSQL each in one beside it."""
-    own = [till for till in tills if brings_its_own(fleet, till)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(fleet.run_step, [provision_step(fleet, till) for till in own]))
-    rest = tuple(till for till in tills if till not in own)
-    if rest:
-        commands = [_provision_words(fleet, till) for till in rest]
-        fleet.run_step(step_of_several(fleet, "provision-tills", rest, commands))
+    """Set all tills up in one process; where they bring their own PostgreSQL, each in one beside it."""
+    if brings_its_own(fleet, tills[0]):
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(fleet.run_step, [provision_step(fleet, till) for till in tills]))
+    else:
+        commands = [_provision_words(fleet, till) for till in tills]
+        fleet.run_step(step_of_several(fleet, "provision-tills", tills, commands))
 
 
 def provision_step(fleet: Fleet, till: str, *, cluster: str = "", clean: tuple[str, ...] = ()) -> Step:

@@ -13,8 +13,8 @@ from chaos.errors import FaultFailed, FaultInvalid
 from chaos.faults.base import Bite, Context, Fault, Healed
 from chaos.faults.noop import Noop
 from rehearsal.drive import faults as module
+from rehearsal.drive.control import Control
 from rehearsal.drive.faults import FaultRunner, KnownFaults
-from rehearsal.drive.watching import Control
 from rehearsal.model import FaultRecord
 from rehearsal.plan.scenario import FaultPlan, FleetPlan, LoadPlan, Scenario
 
