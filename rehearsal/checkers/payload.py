@@ -154,6 +154,9 @@ def _closed(items: list[Any]) -> DayClosed:
     fields = _fields(items, "sbsisiiiiillittb")
     tenders = [_fields(item, "si") for item in fields[10]]
     rates = [_fields(item, "iii") for item in fields[11]]
+    for name, named in (("tender", tenders), ("tax rate", rates)):
+        if len({item[0] for item in named}) != len(named):
+            raise NotAnEntry(f"a {name} is there twice")
     return DayClosed(
         op_id=fields[1].hex(),
         business_date=fields[2],

@@ -1,8 +1,8 @@
 """Settlement: what the entries add up to is what the server reports and what the Z reports say.
 
 Convicts when the sum of a till's date, from journal payloads or from typed rows, differs from the
-server's settlement or the till's Z, by total, tax or tender; when a Z is missing; when a date is not
-tallied.
+server's settlement or the till's Z, by total, tax or tender; when a receipt is of another date than the one
+open on its till; when a Z is missing; when a date is not tallied.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.checkers.case import Case
+from rehearsal.checkers.days import misdated
 from rehearsal.checkers.entries import Entry, JournalKey
 from rehearsal.checkers.findings import Findings, Where
 from rehearsal.checkers.payload import Continued, DayClosed, Receipt
@@ -112,8 +113,8 @@ def check(case: Case) -> CheckResult:
         for day in sorted(sums.keys() | other.keys()):
             _agree(findings, place, day, sums.get(day), other.get(day))
     expected = {(till, date) for till, date in case.meta.expected_z}
-    late_allowed = case.meta.options.get("late_sales", "") == "true"
-    _states(findings, server, expected, late_allowed, _uncovered(case, journaled))
+    _states(findings, server, expected, _uncovered(case, journaled))
+    _dates(findings, case)
     _z_reports(findings, case, expected)
     _answers(findings, case)
     dates = len(sums)
@@ -168,7 +169,6 @@ def _states(
     findings: Findings,
     server: dict[Day, Totals],
     expected: set[Day],
-    late_allowed: bool,
     uncovered: dict[Day, bool],
 ) -> None:
     """Every date that was to be closed is tallied; a date that stays open is no failure of the sync.
@@ -179,12 +179,20 @@ def _states(
         findings.convict("no settlement of a closed date", till=day[0], date=day[1])
     for day, totals in sorted(server.items()):
         good = {"RESTATED"} if uncovered.get(day) else {"TALLIED"}
-        if late_allowed:
-            good = {"TALLIED", "RESTATED"}
         allowed = good if day in expected else good | {"OPEN"}
         findings.checked += 1
         if not totals.states <= allowed:
             findings.convict("not tallied", till=day[0], date=day[1], state=str(sorted(totals.states)))
+
+
+def _dates(findings: Findings, case: Case) -> None:
+    """The business date moves with the day's opening and closing only."""
+    for one in misdated(case.journals):
+        what = "a receipt" if isinstance(one.content, Receipt) else "a Z report"
+        findings.convict(
+            f"{what} of a date that was not open", till=one.key[0], seq=one.seq, date=one.content.business_date,
+            open_date=str(one.open_date),
+        )  # fmt: skip
 
 
 def _z_entries(case: Case) -> Iterator[tuple[str, DayClosed, list[Entry]]]:
@@ -235,7 +243,7 @@ def _z_reports(findings: Findings, case: Case, expected: set[Day]) -> None:
             )
     for till, date in sorted(expected - found):
         findings.convict("a Z report is missing", till=till, date=date)
-    for till, date in sorted(listed.keys() - found):
+    for till, date in sorted((listed.keys() | served.keys()) - found):
         findings.convict("a Z row has no entry", till=till, date=date)
 
 
@@ -274,6 +282,10 @@ def _answers(findings: Findings, case: Case) -> None:
                 findings.convict("a close was ok, but its Z is not in the journal", op_id=op_id, till=attempt.till)
                 continue
             till, z = entries[op_id]
+            if "counted_cash" in attempt.asked:
+                findings.differ(
+                    "cash as counted", attempt.asked["counted_cash"], z.counted_cash, till=till, op_id=op_id
+                )
             shown = attempt.answer.get("z") or {}
             findings.differ("till of a close", attempt.till, till, op_id=op_id)
             for name in ("business_date", "sales", "refunds", "voids", "gross", "tax", "counted_cash"):

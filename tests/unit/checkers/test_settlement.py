@@ -133,12 +133,95 @@ def test_a_closed_day_without_its_z_is_convicted(ask: Try) -> None:
     assert convicted(ask(shop, "settlement"), "a close was ok, but its Z is not in the journal")
 
 
-def test_a_restated_date_is_accepted_only_where_late_sales_are_declared(ask: Try) -> None:
-    """RESTATED agreed once, and again with the late sale."""
+NEXT = "2025-06-16"
+
+
+def _two_days(shop: Shop) -> Shop:
+    """Close the first day, sell and close a second one."""
+    for till in shop.tills:
+        shop.close_day(till)
+    for till in shop.tills:
+        shop.open_day(till, NEXT)
+        shop.entry(shop.sell(till, [("A", 1000, 0)]))[4] = NEXT
+    for till in shop.tills:
+        shop.close_day(till, NEXT)
+    shop.derive()
+    shop.meta["expected_z"] = [[till, date] for till in shop.tills for date in (DATE, NEXT)]
+    return shop
+
+
+def test_two_days_are_acquitted(ask: Try) -> None:
+    """Each date has its own receipts."""
+    assert ask(_two_days(open_shop()), "settlement").verdict is Verdict.VALID
+
+
+def test_a_sale_booked_on_the_next_day_is_convicted(ask: Try) -> None:
+    """Everything agrees on the wrong date: entry, rows, both Zs and the settlement."""
+    shop = open_shop()
+    shop.entry(shop.sell("T01", [("A", 1000, 0)]))[4] = NEXT
+    assert convicted(ask(_two_days(shop), "settlement"), "a receipt of a date that was not open")
+
+
+def test_a_sale_after_its_z_is_convicted_though_the_server_calls_it_tallied(ask: Try) -> None:
+    """S37's trace: the Z does not cover what the settlement adds up."""
+    shop = open_shop()
+    for till in shop.tills:
+        shop.close_day(till)
+    shop.sell("T01", [("A", 1000, 0)])
+    shop.derive()
+    shop.files["server/settlement.csv"] = shop.report("TALLIED")
+    assert convicted(ask(shop, "settlement"), "a receipt of a date that was not open")
+
+
+def test_a_journal_takes_over_the_open_date_of_the_one_that_it_continues(ask: Try) -> None:
+    """No opening stands in the new journal."""
+    shop = open_shop()
+    shop.continue_journal("T01", len(shop.tills["T01"].entries))
+    shop.sell("T01", [("A", 1000, 0)])
+    for till in shop.tills:
+        shop.close_day(till)
+    assert ask(shop.derive(), "settlement").verdict is Verdict.VALID
+
+
+def test_a_journal_is_not_followed_where_what_it_continues_ends_earlier(ask: Try) -> None:
+    """The rest was journaled anew, behind what the new journal had by then: its order is not the till's."""
+    shop = open_shop()
+    old = shop.tills["T01"]
+    opened = old.entries[0]
+    shop.continue_journal("T01", 1)
+    del old.entries[:]
+    shop.sell("T01", [("A", 1000, 0)])
+    shop.tills["T01"].entries.append(opened)
+    shop.derive()
+    found = [row["what"] for row in ask(shop, "settlement").evidence if "till" in row and row["till"] == "T01"]
+    assert not any("not open" in what for what in found)
+
+
+def test_a_z_of_the_server_that_no_till_made_is_convicted(ask: Try) -> None:
+    """It has no entry."""
     shop = closed_shop()
-    _restated(shop)
-    shop.meta["options"] = {"late_sales": "true"}
+    shop.files["server/z.csv"] = [dict(row) for till in shop.tills for row in shop.files[f"tills/{till}/z.csv"]]
     assert ask(shop, "settlement").verdict is Verdict.VALID
+    shop.files["server/z.csv"].append({**shop.files["server/z.csv"][0], "business_date": NEXT})
+    assert convicted(ask(shop, "settlement"), "a Z row has no entry")
+
+
+def test_cash_that_was_counted_otherwise_is_convicted(ask: Try) -> None:
+    """Entry and shown Z agree on what nobody counted."""
+    shop = open_shop()
+    shop.close_day("T01")
+    shop.tills["T01"].entries[-1][12] += 1
+    assert convicted(ask(shop, "settlement"), "cash as counted")
+
+
+@pytest.mark.parametrize("place", [10, 11])
+def test_a_z_that_names_a_tender_or_a_rate_twice_is_no_entry(ask: Try, place: int) -> None:
+    """Whoever reads it could take the first or the last."""
+    shop = open_shop()
+    shop.close_day("T01")
+    items = shop.tills["T01"].entries[-1][place]
+    items.insert(0, [items[0][0], *(1 for _ in items[0][1:])])
+    assert convicted(ask(shop, "chain"), "is there twice")
 
 
 def test_nothing_sold_is_nothing_known(ask: Try) -> None:
