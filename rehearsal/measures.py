@@ -83,12 +83,10 @@ def measure(case: Case) -> dict[str, float]:
     figures["sync.lag.p99"] = percentile(_sale_lags(case), 0.99)
     figures["price.lag.p99"] = percentile(_price_lags(case), 0.99)
     figures["masters.age.max"] = max(_ages(case), default=math.nan)
-    peaks = [
-        machine.memory_peak_mib
-        for machine in case.meta.machines
-        if machine.node in case.meta.fleet.tills and machine.memory_peak_mib is not None
-    ]
-    figures["memory.peak"] = max(peaks, default=math.nan)
+    peaks = {machine.node: machine.memory_peak_mib for machine in case.meta.machines}
+    known = [peak for till in case.meta.fleet.tills if (peak := peaks.get(till)) is not None]
+    if len(known) == len(case.meta.fleet.tills):  # the largest of all tills, not of those that were measured
+        figures["memory.peak"] = max(known, default=math.nan)
     if case.meta.drain is not None:
         figures["drain"] = case.meta.drain.took_s * 1000
     return {name: value for name, value in figures.items() if not math.isnan(value)}

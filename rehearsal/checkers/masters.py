@@ -1,7 +1,8 @@
 """Masters: at the end every till has the server's rows, and on the way it was never stale while online.
 
 Convicts when a row or version differs between a till and the server, when the masters of an online till
-were older than their bound, or when a till's cursor went back within a term.
+were older than their bound, or when a till's cursor went back within a term. Withholds (UNKNOWN) when a till
+was never looked at on the way.
 """
 
 from __future__ import annotations
@@ -78,17 +79,18 @@ def _freshness(findings: Findings, case: Case) -> None:
     """An online till has every change younger than the bound, unless a fault touched it meanwhile."""
     bound_ms = round(case.meta.stale_bound_s * 1000)
     windows = Windows(case.meta)
-    worst = 0
+    seen = set()
     for row in case.evidence.rows_if_any("masters_samples.csv"):
+        seen.add(row["till"])
         if text_is_true(row["online"]) and row["age_ms"]:
             at_ms, age_ms = int(row["at_ms"]), int(row["age_ms"])
             if age_ms > bound_ms and windows.calm(row["till"], at_ms - age_ms, at_ms, bound_ms):
                 findings.convict(
                     "stale beyond its bound while online", till=row["till"], at_ms=at_ms, age_ms=age_ms
                 )
-            if windows.calm(row["till"], at_ms - age_ms, at_ms, age_ms):
-                worst = max(worst, age_ms)
-    findings.figures["masters.age.max"] = float(worst)
+    for till in case.meta.fleet.tills:
+        if till not in seen:
+            findings.doubt("a till's masters were not looked at on the way", till=till)
 
 
 def text_is_true(value: str) -> bool:

@@ -403,6 +403,10 @@ class Shop:
                 {name: value for name, value in row.items() if name != "version"} for row in rows
             ]
         self.files["samples.csv"] = self.samples
+        self.files["masters_samples.csv"] = [
+            {"till": name, "at_ms": self.now, "online": 1, "age_ms": 0, "term_n": 1, "cursor_pos": 1}
+            for name in self.tills
+        ]
         self.files["latency.csv"] = [self._latency(name) for name in self.tills]
         self.meta = self._meta()
         return self

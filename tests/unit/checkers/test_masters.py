@@ -70,17 +70,20 @@ def _sample(**values: object) -> Row:
             **values}  # fmt: skip
 
 
+OTHER = _sample(till="T02")
+
+
 def test_masters_that_are_stale_while_online_are_convicted(ask: Try) -> None:
     """S28, S17: the bound is 30 s; no fault touched the till."""
     shop = closed_shop()
-    shop.files["masters_samples.csv"] = [_sample(age_ms=5000), _sample(age_ms=31_000)]
+    shop.files["masters_samples.csv"] = [OTHER, _sample(age_ms=5000), _sample(age_ms=31_000)]
     assert convicted(ask(shop, "masters"), "stale beyond its bound")
 
 
 def test_masters_that_are_stale_under_a_fault_are_excused(ask: Try) -> None:
     """A till that is cut off can't be fresh; nor one that says it is offline."""
     shop = closed_shop()
-    shop.files["masters_samples.csv"] = [_sample(age_ms=31_000), _sample(age_ms=90_000, online="0")]
+    shop.files["masters_samples.csv"] = [OTHER, _sample(age_ms=31_000), _sample(age_ms=90_000, online="0")]
     cut = {"kind": "cut", "targets": ["T01"], "started_ms": START_MS + 75_000, "ended_ms": START_MS + 99_000}
     shop.meta["faults"][0].update(cut)
     assert ask(shop, "masters").verdict is Verdict.VALID
@@ -89,7 +92,7 @@ def test_masters_that_are_stale_under_a_fault_are_excused(ask: Try) -> None:
 def test_a_fault_of_another_till_excuses_nobody(ask: Try) -> None:
     """Only what touches a till, or what all share."""
     shop = closed_shop()
-    shop.files["masters_samples.csv"] = [_sample(age_ms=31_000)]
+    shop.files["masters_samples.csv"] = [OTHER, _sample(age_ms=31_000)]
     cut = {"kind": "cut", "targets": ["T02"], "started_ms": START_MS + 75_000, "ended_ms": START_MS + 99_000}
     shop.meta["faults"][0].update(cut)
     assert convicted(ask(shop, "masters"), "stale beyond its bound")
@@ -100,10 +103,19 @@ def test_a_fault_of_another_till_excuses_nobody(ask: Try) -> None:
 def test_a_cursor_that_goes_back_is_convicted(ask: Try) -> None:
     """S24: within a term it only grows."""
     shop = closed_shop()
-    shop.files["masters_samples.csv"] = [_sample(cursor_pos=9), _sample(cursor_pos=8)]
+    shop.files["masters_samples.csv"] = [OTHER, _sample(cursor_pos=9), _sample(cursor_pos=8)]
     assert convicted(ask(shop, "masters"), "a cursor went back")
-    shop.files["masters_samples.csv"] = [_sample(cursor_pos=9), _sample(cursor_pos=8, term_n=2)]
+    shop.files["masters_samples.csv"] = [OTHER, _sample(cursor_pos=9), _sample(cursor_pos=8, term_n=2)]
     assert ask(shop, "masters").verdict is Verdict.VALID
+
+
+def test_a_till_whose_masters_nobody_sampled_is_nothing_known(ask: Try) -> None:
+    """Neither its staleness nor its cursor was looked at."""
+    shop = closed_shop()
+    shop.files["masters_samples.csv"] = [OTHER]
+    result = ask(shop, "masters")
+    assert result.verdict is Verdict.UNKNOWN
+    assert "T01" in str(result.evidence)
 
 
 def test_a_till_without_masters_is_nothing_known(ask: Try) -> None:
