@@ -74,8 +74,10 @@ def _operations(findings: Findings, case: Case, edits: tuple[Edit, ...]) -> None
             findings.convict("one operation was done twice", times=kept[edit.op_id], **where)
         if kept[edit.op_id] and all(attempt.result == "fail" for attempt in edit.attempts):
             findings.convict("refused, but done", **where)
-        if edit.told_ok and not edit.rows and edit.kind in TABLES:
-            findings.convict("ok, but no row of it was named", **where)
+        for table, key in edit.unnamed if edit.told_ok else ():
+            findings.convict("ok, but a row of it was not named", table=table, key=str(key), **where)
+        if edit.told_ok and not edit.rows and not edit.unnamed and edit.kind in TABLES:
+            findings.convict("ok, but it asks for nothing", **where)
     lost_for_good = lost - kept.keys()
     findings.figures["edits.lost"] = float(len(lost_for_good))
     for op_id in sorted(lost - {edit.op_id for edit in edits}):

@@ -55,8 +55,8 @@ class RowVersion:
 class Edit:
     """A clerk's operation: its attempts, whether it is known to have happened, and its row versions.
 
-    `told_ok`: some answer promised it, and not only that it was at risk. `lost_rows`: what a server had of it
-    that was not there any more after a failover.
+    `told_ok`: some answer promised it, and not only that it was at risk. `unnamed`: the rows that it asked for and
+    no answer names. `lost_rows`: what a server had of it that was not there any more after a failover.
     """
 
     op_id: str
@@ -65,6 +65,7 @@ class Edit:
     happened: bool
     told_ok: bool
     rows: tuple[RowVersion, ...]
+    unnamed: tuple[tuple[str, Key], ...]
     lost_rows: tuple[RowVersion, ...] = ()
 
 
@@ -141,6 +142,7 @@ def read_edits(case: Case) -> tuple[Edit, ...]:
         versions = _named(sure[0].answer.get("rows")) if sure else kept
         asked = next((attempt for attempt in attempts if not attempt.edited), attempts[0])
         must_ms = min([attempt.done_ms or 0 for attempt in sure], default=committed_ms)
+        wanted = ((table, key) for table, key, _ in rows_of(asked.f, asked.asked.get("doc") or {}))
         taken_back = [_named(attempt.answer.get("rows")) for attempt in oks if at_risk(attempt)]
         taken_back += [before[op_id][2]] if op_id in before else []
         edits.append(
@@ -151,6 +153,7 @@ def read_edits(case: Case) -> tuple[Edit, ...]:
                 happened=bool(sure) or op_id in recorded,
                 told_ok=bool(sure),
                 rows=_versions(op_id, asked, versions, may_ms=attempts[0].at_ms, must_ms=must_ms),
+                unnamed=tuple(row for row in wanted if row not in versions),
                 lost_rows=tuple(
                     row
                     for known in taken_back

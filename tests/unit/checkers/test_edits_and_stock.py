@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -194,3 +195,15 @@ def test_no_stock_is_nothing_known(ask: Try) -> None:
     for name in [name for name in shop.files if name.endswith("/stock.csv")]:
         del shop.files[name]
     assert ask(shop, "stock").verdict is Verdict.UNKNOWN
+
+
+def test_a_document_of_which_a_row_was_forgotten_is_convicted(ask: Try) -> None:
+    """Two prices were asked for and confirmed; answer and server know of one."""
+    shop = open_shop()
+    before = shop.prices["B", VALID_FROM_MS]
+    op_id = shop.edit_prices(("A", VALID_FROM_MS, 555), ("B", VALID_FROM_MS, 666))
+    shop.prices["B", VALID_FROM_MS] = before
+    answer = next(line for line in shop.history if line.get("op_id") == op_id and line["type"] == "ok")
+    answer["rows"] = answer["rows"][:1]
+    shop.edits[-1]["result"] = json.dumps(json.loads(shop.edits[-1]["result"])[:1])
+    assert convicted(ask(shop, "edits"), "a row of it was not named")

@@ -167,6 +167,52 @@ def test_what_was_lost_may_be_asked_for_anew(ask: Try) -> None:
     assert convicted(ask(shop, "receipts"), "declared lost, but it is there")
 
 
+def sold_anew() -> Shop:
+    """A sale without an answer had arrived when the disk went back; asked again, the till sells it anew."""
+    shop = open_shop()
+    kept = len(shop.tills["T01"].entries)
+    op_id = shop.sell("T01", [("A", 1000, 0)], told="info")
+    shop.now += 1000
+    at_ms = shop.now
+    shop.continue_journal("T01", kept)
+    shop.sell("T01", [("A", 1000, 0)], op_id=op_id)
+    again = next(line for line in reversed(shop.history) if line["type"] == "invoke")
+    again["repeat"] = True
+    for till in shop.tills:
+        shop.close_day(till)
+    shop.derive()
+    shop.lose("T01", kept=kept, arrived=kept + 1, at_ms=at_ms)
+    new = shop.tills["T01"].incarnation
+    second = shop.row("server/receipts.csv", lambda row: row["op_id"] == op_id and row["incarnation"] == new)
+    second["status"] = "duplicate"
+    for place in ("server", *(f"tills/{till}" for till in shop.tills)):
+        shop.row(f"{place}/stock.csv", lambda row: row["sku"] == "A")["qty"] += 1000
+    restate(shop)
+    for row in shop.files["server/settlement.csv"]:
+        if row["till"] == "T01":
+            for name in ("gross", "tax"):
+                row[name] -= second[name]
+            row["receipts"] -= 1
+            row["amount"] -= second["gross"] * (row["tender"] == "cash")
+    return shop
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_a_till_that_sold_anew_what_it_had_forgotten_is_acquitted(ask: Try, name: str) -> None:
+    """The server has both and posts the first; the paper bears the second's number."""
+    found = ask(sold_anew(), name)
+    assert found.verdict is Verdict.VALID, found.detail
+
+
+def test_what_was_sold_anew_for_another_sum_is_convicted(ask: Try) -> None:
+    """The cashier was told one sum, the first one counts."""
+    shop = sold_anew()
+    old = shop.earlier["T01"][0].incarnation
+    op_id = shop.row("server/receipts.csv", lambda row: row["status"] == "duplicate")["op_id"]
+    shop.row("server/receipts.csv", lambda row: row["op_id"] == op_id and row["incarnation"] == old)["gross"] += 1
+    assert convicted(ask(shop, "receipts"), "answered gross is not the server's")
+
+
 def cloned(*, same_number: bool = False) -> Shop:
     """A copy of T01 is taken, meets the server first and continues T01's journal; T01 sells on in the old one."""
     shop = open_shop()

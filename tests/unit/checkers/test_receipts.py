@@ -159,6 +159,20 @@ def test_a_repeat_that_is_refused_after_it_was_ok_is_convicted(ask: Try) -> None
     assert convicted(ask(shop, "receipts"), "refused after it was ok")
 
 
+@pytest.mark.parametrize(("code", "verdict"), [("rule_broken", Verdict.INVALID), ("disk_full", Verdict.VALID)])
+def test_a_sale_that_is_kept_though_its_repeat_was_refused_is_convicted(
+    ask: Try, code: str, verdict: Verdict
+) -> None:
+    """The cashier rings it up again, and the customer pays twice; a refusal of another reason is none."""
+    shop = open_shop()
+    shop.repeat(shop.sell("T01", [("A", 1000, 0)], told="info"))
+    shop.history[-1].update(type="fail", code=code)
+    shop.history[-1].pop("receipt_no")
+    result = ask(shop, "receipts")
+    assert result.verdict is verdict
+    assert verdict is Verdict.VALID or convicted(result, "refused when it was asked again, but it was kept")
+
+
 def test_a_repeat_that_met_a_full_disk_is_no_contradiction(ask: Try) -> None:
     """A refusal for another reason says nothing about the operation."""
     shop = open_shop()
