@@ -56,3 +56,16 @@ def test_a_till_that_is_not_in_a_stage_gets_no_customer_there() -> None:
     for visit in certain:
         assert not any(begin <= visit.at_s < end and visit.till in who for (begin, end), who in idle.items())
     assert not visits(replace(read, load=replace(read.load, min_sales_in_fault=0)))
+
+
+def test_a_till_that_is_cut_off_when_prices_flip_had_to_know_them_before() -> None:
+    """Else a till that keeps its old prices could not be convicted, and price-flip would show nothing."""
+    read = scenario("price-flip")
+    offline = [
+        (flip, fault)
+        for flip in read.flips
+        for fault in read.faults
+        if fault.at_s <= flip.at_s < fault.at_s + fault.for_s
+    ]
+    assert offline
+    assert all(flip.announce_s + read.stale_bound_s < fault.at_s for flip, fault in offline)
