@@ -129,11 +129,7 @@ def move_goods(
     connection: Connection, table: str, doc_no: str, lines: list[Row], *, sign: int, at_ms: int
 ) -> list[Written]:
     """Write a goods receipt (sign 1) or vendor return (-1) of (vendor, sku, qty) lines, and move the stock."""
-    found = connection.execute(
-        text(f'SELECT 1 FROM "{table}" WHERE doc_no = :doc AND version > 0 LIMIT 1'), {"doc": doc_no}
-    )
-    if found.first() is not None:
-        raise RuleBroken(f"{table} {doc_no!r} is there already", where="doc_no")
+    _claim(connection, table, doc_no)
     rows = (((doc_no, n), (*line, at_ms)) for n, line in enumerate(lines, 1))
     written = write(connection, table, rows, at_ms=at_ms)
     deltas: dict[Row, int] = {}
@@ -145,9 +141,7 @@ def move_goods(
 
 def count_stock(connection: Connection, doc_no: str, counted: Mapping[Row, int], *, at_ms: int) -> list[Written]:
     """Set stock to what was counted, and keep what that changed."""
-    found = connection.execute(text("SELECT 1 FROM stock_count WHERE doc_no = :doc LIMIT 1"), {"doc": doc_no})
-    if found.first() is not None:
-        raise RuleBroken(f"stock count {doc_no!r} is there already", where="doc_no")
+    _claim(connection, "stock_count", doc_no)
     spec = MASTER_BY_NAME["stock"]
     locked = lock_rows(connection, spec, counted)
     rows = []
@@ -157,6 +151,20 @@ def count_stock(connection: Connection, doc_no: str, counted: Mapping[Row, int],
         rows.append({"doc_no": doc_no, "sku": key[0], "counted": amount, "delta": amount - before, "at_ms": at_ms})
     connection.execute(stock_count.insert(), rows)
     return put_rows(connection, spec, locked, {key: (n,) for key, n in counted.items()}, at_ms=at_ms)
+
+
+def _claim(connection: Connection, table: str, doc_no: str) -> None:
+    """Keep a document number to this transaction. Raises RuleBroken when a document has it.
+
+    Locked before it is looked up, so that of two clerks the second sees what the first committed; and before any
+    row is, so that whoever waits here holds nothing but its own op id.
+    """
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:doc, 2))"), {"doc": f"{table} {doc_no}"}
+    )
+    found = connection.execute(text(f'SELECT 1 FROM "{table}" WHERE doc_no = :doc LIMIT 1'), {"doc": doc_no})
+    if found.first() is not None:
+        raise RuleBroken(f"{table} {doc_no!r} is there already", where="doc_no")
 
 
 def _shown(key: Row) -> str:

@@ -6,7 +6,9 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from chaos.waiting import wait_until
 from tests.integration.server.shop import Answer, Shop, new_op
 
 
@@ -134,6 +136,45 @@ def test_goods_returns_and_counts_move_the_stock_at_once(shop: Shop) -> None:
     assert shop.value("SELECT delta FROM stock_count WHERE doc_no = 'SC-3'") == 1234 - before - 6500
     again = clerk.document("goods-receipts", doc_no="GR-3", vendor_id="V1", lines=lines)
     assert (again.status, again.json["code"]) == (422, "rule_broken")
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "bodies"),
+    [
+        ("goods-receipts", "goods_receipt", [{"vendor_id": "V1", "lines": [{"sku": "P1", "qty": 5000}]}] * 2),
+        ("vendor-returns", "vendor_return", [{"vendor_id": "V1", "lines": [{"sku": "P1", "qty": 2000}]}] * 2),
+        ("stock-counts", "stock_count", [{"lines": [{"sku": "P1", "counted": n}]} for n in (700, 900)]),
+    ],
+)
+def test_a_document_number_that_two_clerks_use_at_once_is_booked_once(
+    shop: Shop, path: str, table: str, bodies: list[dict[str, Any]]
+) -> None:
+    """Both are on their way before either commits: the second is refused, and neither stock nor document moves."""
+    clerks = [shop.clerk(), shop.clerk()]
+    assert (
+        clerks[0].document("stock-counts", doc_no=f"{path}-0", lines=[{"sku": "P1", "counted": 1}]).status == 200
+    )
+    answers: list[Answer] = []
+    threads = [
+        threading.Thread(
+            target=lambda who=who, body=body: answers.append(who.document(path, doc_no="N-1", **body))
+        )
+        for who, body in zip(clerks, bodies, strict=True)
+    ]
+    waiting = (
+        "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with shop.engine.begin() as holder:
+        holder.execute(text("SELECT 1 FROM stock WHERE sku = 'P1' FOR UPDATE"))
+        for thread in threads:
+            thread.start()
+        assert wait_until(lambda: bool(shop.value(waiting)), 10.0, every_s=0.02)
+    for thread in threads:
+        thread.join()
+    assert sorted(answer.status for answer in answers) == [200, 422]
+    refused = max(answers, key=lambda answer: answer.status).json
+    assert (refused["code"], refused["message"]) == ("rule_broken", f"{table} 'N-1' is there already")
+    assert stock(shop, "P1") in {"goods_receipt": {5001}, "vendor_return": {-1999}}.get(table, {700, 900})
 
 
 def test_a_pin_is_stored_as_argon2id_and_never_told(shop: Shop) -> None:
