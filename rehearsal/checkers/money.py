@@ -1,23 +1,36 @@
 """Money: every receipt is recomputed from the basket that was asked for, to the cent.
 
 Convicts when header, lines, payments or tax of a receipt, on its till or on the server, differ from the
-basket and the documented rounding, or when a refund or void does not mirror its original.
+basket and the documented rounding, when a refund or void does not mirror its original, or when a till gives
+more back of its own receipt, or in the end other money, than was paid.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.findings import Findings, Where
 from rehearsal.checkers.history import RECEIPT_KINDS, Attempt
-from rehearsal.checkers.payload import Receipt
+from rehearsal.checkers.payload import Line, Receipt
 from rehearsal.checkers.rules import amount_of, tax_in
 from rehearsal.model import CheckResult
 
 NAME = "money"
+Place = tuple[str, int, int, int]  # SKU, unit price, its version, tax rate
+
+
+class Back(NamedTuple):
+    """What lines of one place come to: quantity, price with no discount taken off, discount."""
+
+    qty: int = 0
+    full: int = 0
+    discount: int = 0
+
+
+Given = dict[tuple[str, Place], Back]  # receipt number and place -> what its own till gave back
 
 
 def check(case: Case) -> CheckResult:
@@ -26,16 +39,19 @@ def check(case: Case) -> CheckResult:
     operations = case.history.of(RECEIPT_KINDS)
     places = [(f"till {till}", witness.receipts) for till, witness in case.tills.items()]
     originals = _originals(case)
+    given = _given_back(case, originals)
+    evened = _evened(case, given, originals)
     for place, receipts in (*places, ("server", case.server.receipts)):
         for receipt in receipts:
             where: Where = {"where": place, "receipt_no": receipt.receipt_no, "op_id": receipt.op_id}
-            for name, expected, found in _sums(receipt):
+            for name, expected, found in _sums(receipt, evened):
                 findings.differ(name, expected, found, **where)
             if receipt.counts:
                 _asked(findings, _binding(case, operations.get(receipt.op_id, ())), receipt, where)
             if receipt.kind != "sale":
                 _mirror(findings, receipt, originals, where)
-    _given_back_once(findings, case, originals)
+    _given_back_once(findings, given, originals)
+    _voided_once(findings, case, originals)
     count = len(case.on_tills)
     return findings.result(f"{count} receipts recomputed from their baskets, on till and server, to the cent")
 
@@ -52,20 +68,24 @@ def _originals(case: Case) -> dict[str, tuple[Receipt, ...]]:
 def _original_of(receipt: Receipt, originals: dict[str, tuple[Receipt, ...]]) -> Receipt | None:
     """Return the receipt that one gives back: of two with that number, the one that has its articles."""
     candidates = originals.get(receipt.ref, ())
-    wanted = {(line.sku, line.unit_price, line.price_version, line.tax_rate_bp) for line in receipt.lines}
+    wanted = {_place(line) for line in receipt.lines}
     for candidate in candidates:
-        sold = {(line.sku, line.unit_price, line.price_version, line.tax_rate_bp) for line in candidate.lines}
-        if wanted <= sold:
+        if wanted <= {_place(line) for line in candidate.lines}:
             return candidate
     return candidates[-1] if candidates else None
 
 
-def _sums(receipt: Receipt) -> Iterator[tuple[str, object, object]]:
+def _place(line: Line) -> Place:
+    return line.sku, line.unit_price, line.price_version, line.tax_rate_bp
+
+
+def _sums(receipt: Receipt, evened: set[tuple[str, Place]]) -> Iterator[tuple[str, object, object]]:
     """Yield what a receipt must say about itself: name, expected, found."""
     for place, line in enumerate(receipt.lines, 1):
         yield "line number", place, line.line_no
         amount = amount_of(line.qty, line.unit_price, line.discount)
-        yield f"amount of line {place}", amount, line.amount
+        if (receipt.op_id, _place(line)) not in evened:
+            yield f"amount of line {place}", amount, line.amount
         yield f"tax of line {place}", tax_in(line.amount, line.tax_rate_bp), line.tax
     for place, payment in enumerate(receipt.payments, 1):
         yield "payment number", place, payment.n
@@ -184,9 +204,9 @@ def _mirror(findings: Findings, receipt: Receipt, originals: dict[str, tuple[Rec
         findings.differ("void against its original's payments", kept, paid, **where)
         findings.differ("void against its original's date", original.business_date, receipt.business_date, **where)
         return
-    sold = {(line.sku, line.unit_price, line.price_version, line.tax_rate_bp) for line in original.lines}
+    sold = {_place(line) for line in original.lines}
     for line in receipt.lines:
-        if (line.sku, line.unit_price, line.price_version, line.tax_rate_bp) not in sold:
+        if _place(line) not in sold:
             findings.convict(
                 "refund of what was not sold so",
                 ref=receipt.ref,
@@ -198,23 +218,68 @@ def _mirror(findings: Findings, receipt: Receipt, originals: dict[str, tuple[Rec
             findings.convict("refund that gives nothing back", sku=line.sku, qty=line.qty, **where)
 
 
-def _given_back_once(findings: Findings, case: Case, originals: dict[str, tuple[Receipt, ...]]) -> None:
-    """A till gives back its own receipts once; another till's it can't know about while offline."""
-    given: dict[tuple[str, str], int] = defaultdict(int)
-    voids: dict[str, list[str]] = defaultdict(list)
+def _given_back(case: Case, originals: dict[str, tuple[Receipt, ...]]) -> Given:
+    """Return what tills gave back of their own receipts; another till's they can't know about while offline."""
+    given: Given = defaultdict(Back)
+    for receipt in _taking_own(case, originals):
+        for line in receipt.lines:
+            given[receipt.ref, _place(line)] = _less(given[receipt.ref, _place(line)], line)
+    return given
+
+
+def _evened(case: Case, given: Given, originals: dict[str, tuple[Receipt, ...]]) -> set[tuple[str, Place]]:
+    """Return (op id, place) of the refunds that used a place up: there the rounding of parts is evened out."""
+    return {
+        (receipt.op_id, _place(line))
+        for receipt in _taking_own(case, originals)
+        for line in receipt.lines
+        if given[receipt.ref, _place(line)].full >= _sold(originals, (receipt.ref, _place(line))).full
+    }
+
+
+def _taking_own(case: Case, originals: dict[str, tuple[Receipt, ...]]) -> Iterator[Receipt]:
+    """Yield the refunds and voids of receipts of the same till."""
     for receipt in case.on_tills:
         original = _original_of(receipt, originals)
-        if receipt.kind == "sale" or original is None or original.till != receipt.till:
-            continue
+        if receipt.kind != "sale" and original is not None and original.till == receipt.till:
+            yield receipt
+
+
+def _less(back: Back, line: Line) -> Back:
+    return Back(back.qty - line.qty, back.full - line.amount - line.discount, back.discount - line.discount)
+
+
+def _sold(originals: dict[str, tuple[Receipt, ...]], at: tuple[str, Place]) -> Back:
+    """Return what was sold on a receipt at a place."""
+    ref, place = at
+    lines = [line for original in originals[ref] for line in original.lines if _place(line) == place]
+    return Back(
+        sum(line.qty for line in lines), sum(line.amount + line.discount for line in lines),
+        sum(line.discount for line in lines),
+    )  # fmt: skip
+
+
+def _given_back_once(findings: Findings, given: Given, originals: dict[str, tuple[Receipt, ...]]) -> None:
+    """A till gives back its own receipts once, and all the money with the last piece."""
+    for (ref, place), back in given.items():
+        sold = _sold(originals, (ref, place))
+        where: Where = {"ref": ref, "sku": place[0]}
+        findings.checked += 1
+        if back.qty > sold.qty:
+            findings.convict("more given back than was sold", sold=sold.qty, given_back=back.qty, **where)
+        paid, refunded = sold.full - sold.discount, back.full - back.discount
+        if refunded > paid:
+            findings.convict("more money given back than was paid", paid=paid, given_back=refunded, **where)
+        elif back.qty == sold.qty and refunded < paid:
+            findings.convict("all given back but not all the money", paid=paid, given_back=refunded, **where)
+
+
+def _voided_once(findings: Findings, case: Case, originals: dict[str, tuple[Receipt, ...]]) -> None:
+    """A till voids a receipt once."""
+    voids: dict[str, list[str]] = defaultdict(list)
+    for receipt in _taking_own(case, originals):
         if receipt.kind == "void":
             voids[receipt.ref].append(receipt.receipt_no)
-        for line in receipt.lines:
-            given[receipt.ref, line.sku] -= line.qty
-    for (ref, sku), qty in given.items():
-        findings.checked += 1
-        sold = sum(line.qty for original in originals[ref] for line in original.lines if line.sku == sku)
-        if qty > sold:
-            findings.convict("more given back than was sold", ref=ref, sku=sku, sold=sold, given_back=qty)
     for ref, numbers in voids.items():
         if len(numbers) > 1:
             findings.convict("voided more than once", ref=ref, voids=str(numbers))

@@ -5,8 +5,8 @@ Pure leaves of the journal core. Each raises `RuleBroken` with the reason that t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from syncref.wire.entry import LINES_MAX, PAYMENTS_MAX, Line, Payment, Receipt
 TENDERS = ("cash", "card", "voucher")
 QTY_MAX = 10**9
 AMOUNT_MAX = 10**12
+Place = tuple[str, int, int, int]  # SKU, unit price, its version, tax rate: lines that are alike on a receipt
 
 
 class LineAsked(Struct, frozen=True, kw_only=True):
@@ -84,6 +85,15 @@ class Original(Struct, frozen=True, kw_only=True):
     returns: tuple[Receipt, ...] = ()
 
 
+@dataclass(slots=True)
+class _Left:
+    """What is left of the lines of a place: quantity, price with no discount taken off, and the discounts."""
+
+    qty: int = 0
+    full: int = 0
+    discount: int = 0
+
+
 class Sums(Struct, frozen=True, kw_only=True):
     """A receipt's body: lines, payments and their totals, with the signs that the entry has."""
 
@@ -116,19 +126,8 @@ def returned(asked: Return, original: Original | None) -> Sums:
         _check_range(line.tax_rate_bp, 0, 100_000, "tax_rate_bp")
         _check_range(line.price_version, 0, 2**62, "price_version")
         _check_range(line.discount, 0, AMOUNT_MAX, "discount")
-    if original is not None:
-        _check_left(asked, original)
-    lines = tuple(
-        _line(
-            sku=line.sku,
-            qty=-line.qty,
-            unit_price=line.unit_price,
-            price_version=line.price_version,
-            tax_rate_bp=line.tax_rate_bp,
-            discount=-line.discount,
-        )
-        for line in asked.lines
-    )
+    left = None if original is None else _left(original)
+    lines = tuple(_returned_line(line, left, asked.receipt_no) for line in asked.lines)
     return _summed(lines, asked.payments, sign=-1)
 
 
@@ -170,12 +169,30 @@ def _priced_line(asked: LineAsked, offer: Offer | None, instant_ms: int) -> Line
         unit_price=price.amount,
         price_version=price.version,
         tax_rate_bp=offer.tax_rate_bp,
+        full=line_amount(qty=asked.qty, unit_price=price.amount, discount=0),
         discount=asked.discount,
     )
 
 
-def _line(*, sku: str, qty: int, unit_price: int, price_version: int, tax_rate_bp: int, discount: int) -> Line:
-    amount = line_amount(qty=qty, unit_price=unit_price, discount=discount)
+def _returned_line(back: LineReturned, left: dict[Place, _Left] | None, receipt_no: str) -> Line:
+    full = line_amount(qty=back.qty, unit_price=back.unit_price, discount=0)
+    if left is not None:
+        full = _taken(back, left, receipt_no, full)
+    return _line(
+        sku=back.sku,
+        qty=-back.qty,
+        unit_price=back.unit_price,
+        price_version=back.price_version,
+        tax_rate_bp=back.tax_rate_bp,
+        full=-full,
+        discount=-back.discount,
+    )
+
+
+def _line(
+    *, sku: str, qty: int, unit_price: int, price_version: int, tax_rate_bp: int, full: int, discount: int
+) -> Line:
+    amount = full - discount
     if amount * qty < 0:
         raise RuleBroken(f"the discount on {sku} is more than it costs")
     return Line(
@@ -221,26 +238,41 @@ def _payments(asked: tuple[PaymentAsked, ...], due: int) -> list[tuple[str, int]
     return [(p.tender, due - known if p.amount is None else p.amount) for p in asked]
 
 
-def _check_left(asked: Return, original: Original) -> None:
-    """Refuse to take back more of a line (quantity, and discount with it) than was sold and is left."""
+def _left(original: Original) -> dict[Place, _Left]:
+    """Return what is left to take back of a sale, by place."""
     if original.receipt.kind != "sale":
         raise RuleBroken(f"a {original.receipt.kind} can't be refunded")
-    qty: Counter[tuple[str, int, int, int]] = Counter()
-    discount: Counter[tuple[str, int, int, int]] = Counter()
+    left: dict[Place, _Left] = {}
     for receipt in (original.receipt, *original.returns):
         for line in receipt.lines:
-            place = (line.sku, line.unit_price, line.price_version, line.tax_rate_bp)
-            qty[place] += line.qty
-            discount[place] += line.discount
-    for back in asked.lines:
-        place = (back.sku, back.unit_price, back.price_version, back.tax_rate_bp)
-        if place not in qty:
-            raise RuleBroken(f"receipt {asked.receipt_no} has no such line of {back.sku}")
-        qty[place] -= back.qty
-        discount[place] -= back.discount
-    over = [place[0] for place in qty if qty[place] < 0 or discount[place] < 0]
-    if over:
-        raise RuleBroken(f"more of {over[0]} than receipt {asked.receipt_no} has left to refund")
+            place = left.setdefault(_place(line), _Left())
+            place.qty += line.qty
+            place.full += line.amount + line.discount
+            place.discount += line.discount
+    return left
+
+
+def _taken(back: LineReturned, left: dict[Place, _Left], receipt_no: str, full: int) -> int:
+    """Take a line from what is left and return what goes back of its price, discounts aside: `full` as a rule.
+
+    Rounding up part after part ends at what was paid, and the last part is whatever the others left of it.
+    """
+    place = left.get(_place(back))
+    if place is None:
+        raise RuleBroken(f"receipt {receipt_no} has no such line of {back.sku}")
+    place.qty -= back.qty
+    place.discount -= back.discount
+    if place.qty < 0 or place.discount < 0:
+        raise RuleBroken(f"more of {back.sku} than receipt {receipt_no} has left to refund")
+    taken = min(full, place.full) if place.qty else place.full
+    place.full -= taken
+    if place.full < place.discount:
+        raise RuleBroken(f"the discount on {back.sku} of receipt {receipt_no} is to be taken back as well")
+    return taken
+
+
+def _place(line: Line | LineReturned) -> Place:
+    return line.sku, line.unit_price, line.price_version, line.tax_rate_bp
 
 
 def _check_count(count: int, most: int, what: str) -> None:

@@ -169,6 +169,43 @@ def test_giving_back_twice_on_the_till_that_sold_is_convicted(ask: Try) -> None:
     assert convicted(ask(shop, "money"), "more given back than was sold")
 
 
+def _refund_in_parts(shop: Shop, *parts: tuple[int, int, int]) -> Shop:
+    """Sell one C with a discount of 50 on T01, and refund it there in parts of (qty, discount, amount)."""
+    sale = shop.sell("T01", [("C", 1000, 50)])
+    for qty, discount, amount in parts:
+        entry = shop.entry(shop.refund("T01", sale))
+        asked = next(line for line in reversed(shop.history) if line.get("basket"))["basket"]["lines"][0]
+        asked["qty"], asked["discount"] = qty, discount
+        line = entry[7][0]
+        tax = tax_in(-amount, line[4])
+        shop.stock[line[0]] += -qty - line[1]
+        line[1], line[5], line[6], line[7] = -qty, -discount, tax, -amount
+        entry[8], entry[9], entry[10] = [["cash", -amount]], -amount, tax
+        answer = next(line for line in reversed(shop.history) if "gross" in line)
+        answer["gross"], answer["tax"] = -amount, tax
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("parts", "what"),
+    [
+        ([(500, 0, 167), (500, 50, 116)], ""),
+        ([(500, 50, 117), (500, 0, 166)], ""),
+        ([(5, 0, 2)] * 2, ""),
+        ([(500, 0, 167), (500, 50, 117)], "more money given back than was paid"),
+        ([(1000, 0, 333)], "more money given back than was paid"),
+        ([(5, 0, 2)] * 170, "more money given back than was paid"),
+        ([(100, 0, 33)] * 5 + [(500, 50, 117)], "all given back but not all the money"),
+        ([(500, 0, 166)], "amount of line 1"),
+        ([(500, 0, 168)], "amount of line 1"),
+    ],
+)
+def test_no_more_money_goes_back_than_was_paid(ask: Try, parts: list[tuple[int, int, int]], what: str) -> None:
+    """2.83 was paid for a piece of 3.33; parts are rounded, and the last one evens that out."""
+    result = ask(_refund_in_parts(open_shop(), *parts), "money")
+    assert convicted(result, what) if what else result.verdict is Verdict.VALID
+
+
 def test_two_tills_that_both_refund_a_third_ones_receipt_are_not_convicted(ask: Try) -> None:
     """Offline they can't know of each other: the shop's rules, not the sync's."""
     shop = open_shop()

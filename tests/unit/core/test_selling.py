@@ -148,8 +148,62 @@ def test_no_more_is_refunded_than_is_left_of_the_receipt() -> None:
         returned(back(1), Original(receipt=once))
 
 
+def ham_of_501(discount: int = 0) -> Receipt:
+    """Return the receipt of a ham at 5.01."""
+    offer = replace(HAM, prices=(PriceRow(valid_from_ms=0, amount=501, version=3),))
+    return receipt(priced(basket(LineAsked(sku="ham", qty=1000, discount=discount)), (offer,), instant_ms=0))
+
+
+def test_parts_come_to_exactly_what_was_paid() -> None:
+    """Two halves of 5.01 are 2.51 and 2.50, three thirds of it 1.67 each; one line or three receipts alike."""
+    sale = ham_of_501()
+    for parts, amounts in (((500, 500), [-251, -250]), ((333, 333, 334), [-167, -167, -167])):
+        lines = tuple(back(part, 0, 501).lines[0] for part in parts)
+        at_once = returned(Return(receipt_no="N", lines=lines, payments=CASH), Original(receipt=sale))
+        assert [line.amount for line in at_once.lines] == amounts
+        given: tuple[Receipt, ...] = ()
+        for part in parts:
+            sums = returned(back(part, 0, 501), Original(receipt=sale, returns=given))
+            given = (*given, receipt(sums, "refund"))
+        assert [one.gross for one in given] == amounts
+    first = receipt(returned(back(100, 0, 501), Original(receipt=sale)), "refund")
+    last = returned(back(900, 0, 501), Original(receipt=sale, returns=(first,)))
+    assert (first.gross, last.gross, last.tax) == (-50, -451, -72)
+
+
+def test_rounding_up_part_after_part_ends_at_what_was_paid() -> None:
+    """200 parts that would be 0.03 each of 5.01, in one refund or in 200."""
+    sale = ham_of_501()
+    crumbs = Return(receipt_no="N", lines=back(5, 0, 501).lines * 200, payments=CASH)
+    sums = returned(crumbs, Original(receipt=sale))
+    assert [line.amount for line in sums.lines] == [-3] * 167 + [0] * 33
+    given: tuple[Receipt, ...] = ()
+    for _ in range(200):
+        given = (*given, receipt(returned(back(5, 0, 501), Original(receipt=sale, returns=given)), "refund"))
+    assert sum(one.gross for one in given) == -501
+
+
+def test_a_discount_goes_back_with_its_line() -> None:
+    """2.00 paid for 5.01: neither the whole line, nor a part of more than that, goes back without it."""
+    sale = Original(receipt=ham_of_501(301))
+    for qty, discount in ((1000, 0), (1000, 300), (500, 0)):
+        with pytest.raises(RuleBroken, match=r"^the discount on ham of receipt T01-X-000001 is to be taken back"):
+            returned(back(qty, discount, 501), sale)
+    assert returned(back(1000, 301, 501), sale).gross == -200
+    part = receipt(returned(back(300, 0, 501), sale), "refund")
+    assert returned(back(700, 301, 501), replace(sale, returns=(part,))).gross == -200 - part.gross
+
+
+def test_alike_lines_of_a_receipt_are_left_together() -> None:
+    """Of three crumbs at 0.03 each there are 0.09, whichever way they come back."""
+    offer = replace(HAM, prices=(PriceRow(valid_from_ms=0, amount=501, version=3),))
+    crumbs = basket(*[LineAsked(sku="ham", qty=5)] * 3)
+    sale = Original(receipt=receipt(priced(crumbs, (offer,), instant_ms=0)))
+    assert returned(back(15, 0, 501), sale).gross == sale.receipt.gross * -1 == -9
+
+
 def test_a_refund_of_a_receipt_that_is_not_here_is_taken_at_its_word() -> None:
-    """The other till's receipt is checked by the server, which has both."""
+    """The till that it comes to does not have the other till's receipt."""
     assert returned(back(1000), None).gross == -1999
 
 

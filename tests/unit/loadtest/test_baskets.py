@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import convert
+from msgspec.structs import asdict
 
 from loadtest.baskets import (
     Customer,
@@ -22,7 +24,9 @@ from loadtest.baskets import (
 )
 from loadtest.catalogue import Catalogue, Product
 from loadtest.plan import Mix
+from syncref.core.selling import Basket, Offer, Original, PriceRow, Return, priced, returned
 from syncref.domain.money import line_amount
+from syncref.wire.entry import Receipt
 
 CATALOGUE = Catalogue(
     products=tuple(Product(sku=f"S{i:04d}", name="p", tax_code="A", vendor_id="V") for i in range(1000)),
@@ -107,6 +111,30 @@ def test_a_refund_repeats_the_paper(partial: bool, lines: int, amount: int | Non
     assert basket["receipt_no"] == "T02-ABCDE-000001"
     assert len(basket["lines"]) == lines and "amount" not in basket["lines"][0]
     assert basket["payments"] == [{"tender": customer.shares[0].tender, "amount": amount}]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 100_000), st.booleans())
+def test_a_refund_asks_for_no_more_than_was_paid(n: int, base: int, partial: bool) -> None:
+    """A discounted line goes back with its discount: the till that sold it agrees to the cent."""
+    customer = draw_customer(seed=5, stream="T02|0", n=n, catalogue=CATALOGUE, mix=Mix())
+    prices = {want.sku: Price(unit_price=base + i, tax_rate_bp=1900) for i, want in enumerate(customer.wants)}
+    offers = [
+        Offer(
+            sku=sku, active=True, tax_rate_bp=price.tax_rate_bp,
+            prices=(PriceRow(valid_from_ms=0, amount=price.unit_price, version=1),),
+        )
+        for sku, price in prices.items()
+    ]  # fmt: skip
+    basket = convert(sale_basket(customer, prices), Basket)
+    sums = priced(basket, offers, instant_ms=0)
+    receipt = Receipt(
+        op_id=bytes(16), kind="sale", counter=1, business_date="2024-05-01", at_ms=0, cashier="C",
+        lines=sums.lines, payments=sums.payments, gross=sums.gross, tax=sums.tax,
+    )  # fmt: skip
+    paper = Paper(till="T02", receipt_no="T02-ABCDE-000001", lines=tuple(map(asdict, sums.lines)))
+    asked = refund_basket(dataclasses.replace(customer, partial=partial), paper)
+    back = returned(convert(asked, Return), Original(receipt=receipt))
+    assert [line.amount for line in back.lines] == [-line.amount for line in sums.lines[: len(back.lines)]]
 
 
 def test_an_edited_basket_is_another_request() -> None:
