@@ -11,8 +11,8 @@ from collections import defaultdict
 from rehearsal.checkers.case import Case, Witness
 from rehearsal.checkers.entries import JournalKey, Journals
 from rehearsal.checkers.findings import Findings, Where
-from rehearsal.checkers.payload import Receipt
-from rehearsal.checkers.rules import genesis, link
+from rehearsal.checkers.payload import Content, Continued, Receipt
+from rehearsal.checkers.rules import AMOUNT_MAX, QTY_MAX, SEQ_END, SKU_CHARS_MAX, genesis, link
 from rehearsal.model import CheckResult, Loss
 
 NAME = "chain"
@@ -160,17 +160,34 @@ def _typed(
 
 
 def _aside(findings: Findings, case: Case) -> None:
-    """Only what can't be decoded or does not balance may be set aside."""
+    """Only what can't be decoded, does not balance or is out of bounds may be set aside."""
     for (till, incarnation, seq), row in sorted(case.set_aside.items()):
         entries = {entry.seq: entry for entry in case.server_journals.get((till, incarnation), ())}
         entry = entries.get(seq)
         where: Where = {"till": till, "incarnation": incarnation, "seq": seq, "reason": row.get("reason", "")}
         if entry is None:
             findings.convict("set aside, but its bytes are not kept", **where)
-        elif isinstance(entry.content, Receipt) and _balances(entry.content):
+        elif _good(entry.content):
             findings.convict("a good entry was set aside", **where)
+
+
+def _good(content: Content | None) -> bool:
+    match content:
+        case Receipt():
+            return _balances(content) and _bounded(content)
+        case Continued():
+            return 0 <= content.seq < SEQ_END and len(bytes.fromhex(content.incarnation)) == 16
+    return False
 
 
 def _balances(receipt: Receipt) -> bool:
     paid = sum(payment.amount for payment in receipt.payments)
-    return receipt.gross == paid == sum(line.amount for line in receipt.lines)
+    taxed = sum(line.tax for line in receipt.lines)
+    return receipt.gross == paid == sum(line.amount for line in receipt.lines) and receipt.tax == taxed
+
+
+def _bounded(receipt: Receipt) -> bool:
+    amounts = [receipt.gross, receipt.tax, *(payment.amount for payment in receipt.payments)]
+    amounts += [amount for line in receipt.lines for amount in (line.amount, line.tax)]
+    lines = all(abs(line.qty) <= QTY_MAX and len(line.sku) <= SKU_CHARS_MAX for line in receipt.lines)
+    return lines and all(abs(amount) <= AMOUNT_MAX for amount in amounts)

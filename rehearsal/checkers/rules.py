@@ -10,6 +10,11 @@ import base64
 import hashlib
 import struct
 
+QTY_MAX = 10**9
+AMOUNT_MAX = 10**12
+SKU_CHARS_MAX = 64
+SEQ_END = 1 << 62
+
 
 def nearest(numerator: int, denominator: int) -> int:
     """Return the integer nearest to a fraction; a half goes away from zero. `denominator` > 0."""

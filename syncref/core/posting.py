@@ -1,8 +1,8 @@
 """Posting: how journal entries become typed rows, flags and set-asides. Facts are never refused.
 
-Set aside is only what can't be decoded, doesn't balance or bears another till's number. A sale of an unknown
-product, or a refund of a receipt that has not arrived, is posted with a flag; an op id that was posted before
-is stored as a duplicate and not counted.
+Set aside is only what can't be decoded, doesn't balance, is out of bounds or bears another till's number. A
+sale of an unknown product, or a refund of a receipt that has not arrived, is posted with a flag; an op id that
+was posted before is stored as a duplicate and not counted.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from msgspec import Struct, field
 
 from syncref.core.step import replace
 from syncref.domain.identity import ID_BYTES, Key, number_prefix
-from syncref.wire.entry import Continued, DayClosed, DayOpened, Entry, Receipt
+from syncref.wire.entry import AMOUNT_MAX, QTY_MAX, SKU_CHARS_MAX, Continued, DayClosed, DayOpened, Entry, Receipt
 
 SHORT_LENGTH, COUNTER_LENGTHS = 5, range(6, 10)
 SHOWN = 40
+REASON_CHARS_MAX = 200
+SEQ_END = 1 << 62
 
 
 class ReceiptRow(NamedTuple):
@@ -82,9 +84,9 @@ def post(
     numbers: set[str] = set()
     for seq, entry in enumerate(entries, first):
         if type(entry) is Receipt:
-            fault = unbalanced(entry) or misnumbered(key.till, entry)
+            fault = unbalanced(entry) or out_of_bounds(entry) or misnumbered(key.till, entry)
             if fault is not None:
-                posting.asides.append(AsideRow(seq, fault))
+                posting.asides.append(_aside(seq, fault))
                 continue
             number = entry.number or f"{prefix}{entry.counter:06d}"
             numbers.add(number)
@@ -111,15 +113,23 @@ def post(
 def _post_other(posting: Posting, seq: int, entry: Entry | str) -> None:
     match entry:
         case str():
-            posting.asides.append(AsideRow(seq, entry))
+            posting.asides.append(_aside(seq, entry))
         case DayOpened():
             posting.opened.append((seq, entry))
         case DayClosed():
             posting.closed.append((seq, entry))
+        case Continued() if not 0 <= entry.seq < SEQ_END or len(entry.incarnation) != ID_BYTES:
+            posting.asides.append(_aside(seq, "continues no journal that can be"))
         case Continued():
             posting.closes.append(Close(entry.incarnation, entry.seq, entry.hash))
         case _:
             raise AssertionError(f"an entry of type {type(entry).__name__}")
+
+
+def _aside(seq: int, reason: str) -> AsideRow:
+    """Return a set-aside whose reason any database can hold: control characters, NUL as well, are escaped."""
+    shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in reason)
+    return AsideRow(seq, shown[:REASON_CHARS_MAX])
 
 
 def unbalanced(receipt: Receipt) -> str | None:
@@ -139,6 +149,23 @@ def unbalanced(receipt: Receipt) -> str | None:
         return f"payments of {paid}, gross {receipt.gross}"
     if len(receipt.op_id) != ID_BYTES or len(receipt.business_date) != 10:
         return "op id or business date of a wrong length"
+    return None
+
+
+def out_of_bounds(receipt: Receipt) -> str | None:
+    """Return what of a receipt no till can have sold: sums over all of them must stay within 64 bits."""
+    for line in receipt.lines:
+        if not -QTY_MAX <= line.qty <= QTY_MAX:
+            return f"a line of {line.qty} thousandths"
+        if not (-AMOUNT_MAX <= line.amount <= AMOUNT_MAX and -AMOUNT_MAX <= line.tax <= AMOUNT_MAX):
+            return f"a line of {line.amount} with tax of {line.tax}"
+        if len(line.sku) > SKU_CHARS_MAX:
+            return f"a SKU of {len(line.sku)} characters"
+    for payment in receipt.payments:
+        if not -AMOUNT_MAX <= payment.amount <= AMOUNT_MAX:
+            return f"a payment of {payment.amount}"
+    if not (-AMOUNT_MAX <= receipt.gross <= AMOUNT_MAX and -AMOUNT_MAX <= receipt.tax <= AMOUNT_MAX):
+        return f"gross of {receipt.gross} with tax of {receipt.tax}"
     return None
 
 
@@ -162,7 +189,7 @@ def set_aside(posting: Posting, seq: int, reason: str) -> Posting:
         opened=[row for row in posting.opened if row[0] != seq],
         closed=[row for row in posting.closed if row[0] != seq],
         flags=[row for row in posting.flags if row.seq != seq],
-        asides=sorted([*posting.asides, AsideRow(seq, reason)]),
+        asides=sorted([*posting.asides, _aside(seq, reason)]),
     )
 
 

@@ -12,11 +12,9 @@ from msgspec import Struct
 
 from syncref.domain.money import line_amount, tax_included
 from syncref.errors import RuleBroken, Unbalanced
-from syncref.wire.entry import LINES_MAX, PAYMENTS_MAX, Line, Payment, Receipt
+from syncref.wire.entry import AMOUNT_MAX, LINES_MAX, PAYMENTS_MAX, QTY_MAX, Line, Payment, Receipt
 
 TENDERS = ("cash", "card", "voucher")
-QTY_MAX = 10**9
-AMOUNT_MAX = 10**12
 Place = tuple[str, int, int, int]  # SKU, unit price, its version, tax rate: lines that are alike on a receipt
 
 

@@ -14,6 +14,9 @@ import msgspec
 ENTRY_BYTES_MAX = 64 * 1024
 LINES_MAX = 200
 PAYMENTS_MAX = 20
+QTY_MAX = 10**9
+AMOUNT_MAX = 10**12
+SKU_CHARS_MAX = 64
 
 ReceiptKind = Literal["sale", "refund", "void"]
 

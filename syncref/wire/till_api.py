@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from syncref.wire.entry import LINES_MAX, PAYMENTS_MAX, ReceiptKind
+from syncref.wire.entry import AMOUNT_MAX, LINES_MAX, PAYMENTS_MAX, QTY_MAX, ReceiptKind
 
 INT_MAX = 2**53
-Money = Annotated[int, msgspec.Meta(ge=0, le=10**12, description="minor units")]
-Qty = Annotated[int, msgspec.Meta(ge=1, le=10**9, description="thousandths of the selling unit")]
+Money = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX, description="minor units")]
+Qty = Annotated[int, msgspec.Meta(ge=1, le=QTY_MAX, description="thousandths of the selling unit")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 OpId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", description="128-bit operation id in hex")]
 Sync = Literal["synced", "stored"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 
+import msgspec
 import pytest
 
+from chaos.waiting import wait_until
 from syncref.wire.entry import Continued, encode_entry
 from syncref.wire.sync import Ack, TermWire
 from tests.integration.server.shop import Answer, Shop, Till, sale
@@ -163,6 +166,50 @@ def test_data_that_the_database_refuses_is_set_aside_alone(
     assert sqlstate in shop.value(f"SELECT reason {of} AND seq = 5", i=till.incarnation)
     posted = "SELECT count(*) FROM receipt WHERE till = 'T07' AND incarnation = :i AND status = 'posted'"
     assert shop.value(posted, i=till.incarnation) == 6
+
+
+def test_what_postgresql_could_not_add_up_is_set_aside_and_stops_neither_stock_nor_settlement(shop: Shop) -> None:
+    """Balanced receipts of impossible numbers, a SKU that no index holds: and another till sells on."""
+    till, other = shop.till("T10"), shop.till("T11")
+    till.sell(("P1", -(1 << 63), 0))
+    till.sell(("P1", 1000, (1 << 63) - 1))
+    till.sell(("P1", 1000, (1 << 63) - 1))
+    till.sell((secrets.token_hex(8000), 1000, 100))
+    till.sell(("P1", 1000, 100))
+    before = shop.value("SELECT coalesce(max(qty), 0) FROM stock WHERE sku = 'P1'")
+    assert till.flush().seq == 5
+    other.sell(("P1", 3000, 100))
+    other.flush()
+    asides = "SELECT string_agg(seq::text, ',' ORDER BY seq) FROM aside WHERE till = 'T10'"
+    assert shop.value(asides) == "1,2,3,4"
+    assert counts(shop, "T10") == (5, 1, 1)
+    stock = "SELECT qty FROM stock WHERE sku = 'P1'"
+    assert wait_until(lambda: bool(shop.value(stock) == before - 4000), 10.0, every_s=0.05)
+    assert [asking.ask("GET", "/v1/settlement").status for asking in (till, other)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        msgspec.msgpack.encode(["r\0", 1]),
+        msgspec.msgpack.encode(["\n" * 60_000, 1]),
+        *(
+            encode_entry(Continued(op_id=bytes(16), incarnation=incarnation, seq=seq, hash=bytes(32), at_ms=1))
+            for incarnation, seq in ((bytes(16), 1 << 63), (bytes(16), -1), (secrets.token_bytes(9000), 1))
+        ),
+    ],
+    ids=["nul", "long", "beyond", "below", "incarnation"],
+)
+def test_an_entry_that_could_not_even_be_doubted_is_set_aside_alone(shop: Shop, payload: bytes) -> None:
+    """What its reason quotes, or its place, must not fail the batch: its till would send it for ever."""
+    till = shop.till("T12")
+    till.sell()
+    till.journal(payload)
+    till.sell()
+    assert till.flush().seq == 3
+    of = "FROM aside WHERE till = 'T12' AND incarnation = :i"
+    assert shop.value(f"SELECT string_agg(seq::text, ',') {of}", i=till.incarnation) == "2"
+    assert shop.value(f"SELECT max(length(reason)) {of}", i=till.incarnation) <= 200
 
 
 def test_an_op_id_from_two_tills_is_posted_once_and_flagged(shop: Shop) -> None:

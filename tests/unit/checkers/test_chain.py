@@ -11,7 +11,7 @@ import pytest
 
 from rehearsal.checkers.payload import NotAnEntry, decode
 from rehearsal.checkers.rules import genesis, link, number_on_paper
-from rehearsal.model import Verdict
+from rehearsal.model import CheckResult, Verdict
 from tests.unit.checkers.conftest import Try, convicted
 from tests.unit.checkers.shop import Shop, closed_shop, hex_id, open_shop
 
@@ -154,6 +154,49 @@ def test_an_entry_that_can_not_be_decoded_may_be_set_aside(ask: Try) -> None:
     assert convicted(ask(shop, "chain"), "not an entry")
     shop.files["server/asides.csv"] = [_aside_row(shop, len(shop.tills["T01"].entries))]
     assert ask(shop, "chain").verdict is Verdict.VALID
+
+
+def _found(result: CheckResult) -> set[str]:
+    return {row["what"] for row in result.evidence}
+
+
+@pytest.mark.parametrize(
+    ("line", "good"),
+    [
+        ({1: 10**9}, True),
+        ({1: 10**9 + 1}, False),
+        ({1: -(2**63)}, False),
+        ({6: 10**12, 7: 10**12}, True),
+        ({7: -(10**12) - 1}, False),
+        ({6: 10**12 + 1}, False),
+        ({0: "A" * 64}, True),
+        ({0: "A" * 65}, False),
+    ],
+)
+def test_a_receipt_out_of_bounds_may_be_set_aside_though_it_balances(
+    ask: Try, line: dict[int, int | str], good: bool
+) -> None:
+    """Exactly those of docs/protocol.md, and nothing within them."""
+    shop = open_shop()
+    shop.sell("T01", [("A", 1000, 0)])
+    entry = shop.tills["T01"].entries[-1]
+    for item, value in line.items():
+        entry[7][0][item] = value
+    entry[9], entry[10] = entry[7][0][7], entry[7][0][6]
+    entry[8] = [["cash", entry[9]]]
+    shop.derive()
+    shop.files["server/asides.csv"] = [_aside_row(shop, len(shop.tills["T01"].entries))]
+    assert ("a good entry was set aside" in _found(ask(shop, "chain"))) is good
+
+
+@pytest.mark.parametrize(("seq", "good"), [(0, True), (2**62 - 1, True), (2**62, False), (-1, False)])
+def test_a_continuation_from_nowhere_may_be_set_aside(ask: Try, seq: int, good: bool) -> None:
+    """No other one."""
+    shop = open_shop()
+    shop.tills["T01"].entries.append(["c", bytes(16), bytes(16), seq, bytes(32), 1])
+    shop.derive()
+    shop.files["server/asides.csv"] = [_aside_row(shop, len(shop.tills["T01"].entries))]
+    assert ("a good entry was set aside" in _found(ask(shop, "chain"))) is good
 
 
 def test_a_pruned_start_is_held_to_its_anchor(ask: Try) -> None:

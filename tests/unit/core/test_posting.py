@@ -13,6 +13,7 @@ from syncref.core.posting import (
     Remedy,
     classify_sqlstate,
     misnumbered,
+    out_of_bounds,
     post,
     remedy,
     set_aside,
@@ -90,9 +91,9 @@ def posted(
 
 def test_each_entry_goes_to_its_table_under_its_sequence() -> None:
     """Receipts, opened and closed days, and a journal that continues another."""
-    continued = Continued(op_id=b"c" * 16, incarnation=b"old", seq=4, hash=b"h", at_ms=0)
+    continued = Continued(op_id=b"c" * 16, incarnation=b"o" * 16, seq=4, hash=b"h", at_ms=0)
     result = posted([continued, OPENED, receipt(1), CLOSED])
-    assert result.closes[0][:2] == (b"old", 4)
+    assert result.closes[0][:2] == (b"o" * 16, 4)
     assert result.opened == [(11, OPENED)]
     assert [(row.seq, row.receipt_no, row.status) for row in result.receipts] == [
         (12, "T01-AAAQE-000001", "posted")
@@ -126,6 +127,60 @@ def test_a_receipt_balances_or_it_does_not(wrong: dict[str, object]) -> None:
     """Gross, tax and payments are sums of what is there."""
     assert unbalanced(receipt(1)) is None
     assert unbalanced(msgspec.structs.replace(receipt(1), **wrong))
+
+
+def _at(qty: int = 1000, amount: int = 119, tax: int = 8, sku: str = "milk") -> Receipt:
+    """Return a receipt that balances, with a line of these."""
+    return msgspec.structs.replace(
+        receipt(1),
+        lines=(msgspec.structs.replace(receipt(1).lines[0], qty=qty, amount=amount, tax=tax, sku=sku),),
+        payments=(Payment(tender="cash", amount=amount),),
+        gross=amount,
+        tax=tax,
+    )
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_no_till_can_have_sold_is_set_aside_though_it_balances(sign: int) -> None:
+    """Sums over all receipts must fit into 64 bits; a SKU must fit into an index."""
+    most, cents = sign * 10**9, sign * 10**12
+    for good in (_at(qty=most), _at(amount=cents), _at(amount=cents, tax=cents), _at(sku="m" * 64)):
+        assert unbalanced(good) is None and out_of_bounds(good) is None
+    for beyond in (_at(qty=most + sign), _at(amount=cents + sign), _at(tax=cents + sign), _at(sku="m" * 65)):
+        assert unbalanced(beyond) is None and out_of_bounds(beyond)
+        assert [row.seq for row in posted([receipt(2), beyond, receipt(3)]).asides] == [11]
+    two = _at(amount=cents)
+    both = msgspec.structs.replace(two, lines=two.lines * 2, payments=two.payments * 2, gross=2 * cents, tax=16)
+    assert unbalanced(both) is None and out_of_bounds(both) == f"gross of {2 * cents} with tax of 16"
+    split = (Payment(tender="cash", amount=cents + sign), Payment(tender="card", amount=119 - cents - sign))
+    paid = msgspec.structs.replace(receipt(1), payments=split)
+    assert unbalanced(paid) is None and out_of_bounds(paid) == f"a payment of {cents + sign}"
+
+
+@pytest.mark.parametrize(
+    ("seq", "incarnation", "right"),
+    [
+        (0, b"o" * 16, True),
+        (2**62 - 1, b"o" * 16, True),
+        (2**62, b"o" * 16, False),
+        (-1, b"o" * 16, False),
+        (4, b"o" * 15, False),
+        (4, b"o" * 9000, False),
+    ],
+)
+def test_a_journal_continues_from_a_place_that_can_be(seq: int, incarnation: bytes, right: bool) -> None:
+    """Else nothing is closed, and what follows is posted all the same."""
+    result = posted([Continued(op_id=b"c" * 16, incarnation=incarnation, seq=seq, hash=b"h", at_ms=0), receipt(1)])
+    assert (len(result.closes), len(result.asides)) == ((1, 0) if right else (0, 1))
+    assert len(result.receipts) == 1
+
+
+def test_a_reason_shows_what_it_quotes_escaped_and_cut() -> None:
+    """What a till wrote into an entry must not hinder that it is set aside."""
+    result = posted(["undecodable: 'r\0\n\ud800' \\ é", "x" * 70_000])
+    assert result.asides[0].reason == r"undecodable: 'r\x00\n\ud800' \ é"
+    assert len(result.asides[1].reason) == 200
+    assert set_aside(posted([receipt(1)]), 10, "a\0").asides[0].reason == r"a\x00"
 
 
 @pytest.mark.parametrize(
