@@ -15,7 +15,7 @@ Moved = Callable[[float], float]
 
 
 class NoRealTime(Exception):
-    """The scenario does not say when its stages really take place."""
+    """The scenario does not say when its stages really take place, or two of them would at once."""
 
 
 def in_real_time(scenario: Scenario, now: datetime) -> tuple[Scenario, datetime]:
@@ -33,6 +33,8 @@ def in_real_time(scenario: Scenario, now: datetime) -> tuple[Scenario, datetime]
             raise NoRealTime(f"stage {stage.name} of {scenario.name} has no real_at and real_for")
         at = _next(stage, latest)
         latest = at
+        if spans and (at - begins).total_seconds() < spans[-1][1] + spans[-1][2]:
+            raise NoRealTime(f"stage {stage.name} of {scenario.name} begins before {spans[-1][0].name} ends")
         spans.append((stage, (at - begins).total_seconds(), stage.real_for_s))
     marks = sorted(
         {(stage.at_s, at) for stage, at, _ in spans} | {(s.ends_s, at + lasts) for s, at, lasts in spans}

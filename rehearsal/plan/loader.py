@@ -6,6 +6,7 @@ import random
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,7 @@ def _scenario(name: str, root: TableReader, faults: FaultKinds, profiles: Sequen
     )
     root.done()
     _whole(scenario, root)
+    _in_turn(scenario, root)
     _overlaps(scenario, root, faults)
     return scenario
 
@@ -142,6 +144,17 @@ def _whole(scenario: Scenario, root: TableReader) -> None:
         root.wrong("stages", f"stage {name!r} is there twice")
     if scenario.backoffice.rate_per_s > 0 and not scenario.backoffice.clerks:
         root.wrong("backoffice", "edits need clerks; set clerks to 1 or more")
+
+
+def _in_turn(scenario: Scenario, root: TableReader) -> None:
+    """Note every stage that is to begin before the one above it ends: stages are run one after another."""
+    for index, (before, stage) in enumerate(pairwise(scenario.stages), start=1):
+        if stage.at_s < before.ends_s - 1e-9:
+            root.problems.add(
+                ("stages", index, "at"),
+                f"stage {stage.name!r} begins at {stage.at_s:g} s, before stage {before.name!r} above it ends at"
+                f" {before.ends_s:g} s; stages follow one another, in the order of the file",
+            )
 
 
 def _overlaps(scenario: Scenario, root: TableReader, faults: FaultKinds) -> None:

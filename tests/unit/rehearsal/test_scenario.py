@@ -120,6 +120,19 @@ def test_two_faults_on_one_link_may_not_overlap(tmp_path: Path) -> None:
     load(tmp_path, GOOD + more.replace('"12s"', '"15s"'))
 
 
+@pytest.mark.parametrize(("at", "starts"), [("9.5s", False), ("0s", False), ("10s", True), ("12s", True)])
+def test_a_stage_may_not_begin_before_the_one_above_it_ends(tmp_path: Path, at: str, starts: bool) -> None:
+    """It would be begun, and checked, at a time at which it is said to be over."""
+    stages = GOOD.replace('for = "60s"', 'for = "10s"\n\n[[stages]]\nname = "window"\nat = "AT"\nfor = "5s"')
+    text = stages.replace('"AT"', f'"{at}"')
+    if starts:
+        assert [stage.at_s for stage in load(tmp_path, text).stages] == [0, float(at[:-1])]
+        return
+    said = rf"mine.toml, line 20: stages\[1\].at: stage 'window' begins at {at[:-1]} s, before stage 'selling'"
+    with pytest.raises(ScenarioInvalid, match=said):
+        load(tmp_path, text)
+
+
 def test_targets_by_number_follow_the_seed(tmp_path: Path) -> None:
     """One seed, one choice; another seed chooses otherwise sooner or later."""
     text = GOOD.replace('targets = ["T02"]', 'targets = "2 tills"')

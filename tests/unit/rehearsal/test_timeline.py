@@ -56,6 +56,13 @@ def test_a_stage_without_hours_has_no_real_time() -> None:
         in_real_time(bare, MORNING)
 
 
+def test_stages_that_would_be_at_once_have_no_real_time() -> None:
+    """Stages are run one after another: the second would be checked at the first one's end."""
+    both = replace(SCENARIO, stages=(SCENARIO.stages[0], stage("early", 60, 40, "12:00", 1800)))
+    with pytest.raises(NoRealTime, match="stage early of x begins before noon ends"):
+        in_real_time(both, MORNING)
+
+
 def test_tills_outside_a_stage_do_not_sell_in_it() -> None:
     """A pilot silences the other tills, a stage without edits silences the clerks."""
     pilot = replace(SCENARIO.stages[0], tills=("T01",), edits=False, rate_factor=2.0)
