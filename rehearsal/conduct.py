@@ -141,9 +141,9 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], w
     evidence, parts = run.folder / "evidence", run.folder / "load"
     late_ms = generator_late_p99_ms(parts)
     for sampler in samplers:
-        sampler.stop()
+        run.trouble += sampler.stop()
     if sold.reigns is not None:
-        sold.reigns.stop()
+        run.trouble += sold.reigns.stop()
     counted = machines(shop.fleet)
     run.trouble += write_evidence(
         evidence,

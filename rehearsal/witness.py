@@ -174,7 +174,11 @@ class Witness:
 
     def till(self, name: str) -> TillMark:
         """Return a till's mark; raises WitnessUnreadable."""
-        row = self._query(self._tills[name], _TILL_SQL)[0]
+        database = self._tills[name]
+        rows = self._query(database, _TILL_SQL)
+        if not rows:  # a till that is being set up: its tables are there before its row
+            raise WitnessUnreadable(f"{database.shown}: there is no till in it")
+        row = rows[0]
         return TillMark(
             till=row[11],
             incarnation=bytes(row[0]).hex(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from loadtest.history import History
 from loadtest.operations import history_extra
 from rehearsal.catalogue import Cashier
+from rehearsal.drive.threads import LabThread
 from rehearsal.drive.till_api import Refused, Session, cashier_session
 
 EVERY_S = 0.7
@@ -29,7 +30,7 @@ class CopyCounter:
         self._skus = skus
         self._rng = random.Random(f"{seed}|copy|{till}")  # noqa: S311 - reproducible on purpose
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"copy of {till}", daemon=True)
+        self._thread = LabThread(self._run, name=f"copy of {till}")
         self.sold = 0
 
     def start(self) -> None:
@@ -37,10 +38,9 @@ class CopyCounter:
         self._thread.start()
 
     def stop(self) -> int:
-        """Finish the sale under way, close the history, and return how many were made."""
+        """Finish the sale under way, and return how many were made; a history that has no end has a hole."""
         self._stop.set()
-        self._thread.join(timeout=ATTEMPTS * (TIMEOUT_S + EVERY_S))
-        if not self._thread.is_alive():
+        if not self._thread.end(ATTEMPTS * (TIMEOUT_S + EVERY_S)):
             self._history.end()
         return self.sold
 

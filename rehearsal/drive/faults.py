@@ -16,6 +16,7 @@ from chaos.faults.base import Context, Fault, Healed
 from chaos.faults.catalogue import FAULTS, fault
 from chaos.faults.parameters import check, described
 from rehearsal.drive.control import Control
+from rehearsal.drive.threads import LabThread
 from rehearsal.model import FaultRecord
 from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.plan.table import closest
@@ -72,7 +73,7 @@ class FaultRunner:
         self._control = control or Control()
         self._heal = threading.Event()
         self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._threads: list[LabThread] = []
         self._active: dict[int, float] = {}
         self._touched: dict[str, float] = {}
         self._plans = list(scenario.faults)
@@ -83,7 +84,7 @@ class FaultRunner:
         """Start a thread for each fault."""
         for index, plan in enumerate(self._scenario.faults):
             name = f"fault-{index}-{plan.kind}"
-            thread = threading.Thread(target=self._run, args=(index, plan, begin), name=name, daemon=True)
+            thread = LabThread(self._run, index, plan, begin, name=name)
             self._threads.append(thread)
             thread.start()
 
@@ -104,9 +105,7 @@ class FaultRunner:
             self._ends.append(threading.Event())
             self._records.append(self._planned(plan))
             self._active[index] = time.monotonic()
-            thread = threading.Thread(
-                target=self._run, args=(index, plan, begin), name=f"fault-{index}-{plan.kind}", daemon=True
-            )
+            thread = LabThread(self._run, index, plan, begin, name=f"fault-{index}-{plan.kind}")
             self._threads.append(thread)
             thread.start()
         return index
@@ -127,12 +126,10 @@ class FaultRunner:
             return list(zip(self._plans, self._records, strict=True))
 
     def heal(self, *, deadline_s: float = 90.0) -> list[str]:
-        """Lift what is still on, start nothing more, and return the faults that did not come to an end."""
+        """Lift what is still on, start nothing more, and return which faults broke or did not come to an end."""
         self._heal.set()
         until = time.monotonic() + deadline_s
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        return [thread.name for thread in self._threads if thread.is_alive()]
+        return [trouble for thread in self._threads for trouble in thread.end(max(0.0, until - time.monotonic()))]
 
     def records(self) -> tuple[FaultRecord, ...]:
         """Return what is known of each fault so far."""

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 
 from loadtest.history import History
+from rehearsal.drive.threads import LabThread
 from rehearsal.drive.till_api import Refused, identity_session
 from rehearsal.plan.scenario import FlipPlan, Scenario
 from rehearsal.staging.shop import Shop
@@ -28,19 +29,19 @@ class FlipRunner:
         self._history = history
         self._say = say
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: LabThread | None = None
         self.trouble: list[str] = []
 
     def start(self, begin: float, begin_ms: int) -> None:
         """Begin; the load starts at `begin` (monotonic seconds), which is `begin_ms` (epoch ms)."""
-        self._thread = threading.Thread(target=self._run, args=(begin, begin_ms), name="flips", daemon=True)
+        self._thread = LabThread(self._run, begin, begin_ms, name="flips")
         self._thread.start()
 
     def stop(self) -> None:
         """Announce nothing more."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(timeout=60)
+            self.trouble += self._thread.end(60)
 
     def _run(self, begin: float, begin_ms: int) -> None:
         for number, flip in enumerate(sorted(self._scenario.flips, key=lambda one: one.announce_s)):

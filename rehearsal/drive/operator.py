@@ -16,6 +16,7 @@ from dataclasses import replace
 from chaos.errors import ChaosError
 from chaos.fleet.health import healthy
 from rehearsal.drive.reigns import Reigns
+from rehearsal.drive.threads import LabThread
 from rehearsal.drive.till_api import Refused, Session, identity_session
 from rehearsal.model import FailoverRecord
 from rehearsal.staging.servers import peer_secret, promotion_step
@@ -43,7 +44,7 @@ class Operator:
         self._say = say
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="operator", daemon=True)
+        self._thread = LabThread(self._run, name="operator")
         self.armed = False
         self.records: list[FailoverRecord] = []
 
@@ -51,11 +52,10 @@ class Operator:
         """Begin to watch."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Promote nothing more."""
+    def stop(self) -> list[str]:
+        """Promote nothing more; return what was wrong with the watching."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=ASK_TIMEOUT_S + 5)
+        return self._thread.end(ASK_TIMEOUT_S + 5)
 
     def live(self) -> Side:
         """Return the side that the servers' databases call live, or that was so last."""

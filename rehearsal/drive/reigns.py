@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from rehearsal.drive.threads import LabThread
 from rehearsal.evidence.export import write_rows
 from rehearsal.witness import Reigning, Witness
 
@@ -28,8 +29,7 @@ class Reigns:
         self._stop = threading.Event()
         several = len(witness.servers()) > 1
         self._threads = [
-            threading.Thread(target=self._run, args=(server,), name=f"reign of {server}", daemon=True)
-            for server in witness.servers() * several
+            LabThread(self._run, server, name=f"reign of {server}") for server in witness.servers() * several
         ]
         self._seen: dict[str, tuple[str, int | str, str]] = {}
         self.rows: list[Row] = []
@@ -41,12 +41,10 @@ class Reigns:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Stop and wait for the thread."""
+    def stop(self) -> list[str]:
+        """Stop and wait for the threads; return what was wrong with them."""
         self._stop.set()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(timeout=15)
+        return [trouble for thread in self._threads for trouble in thread.end(15)]
 
     def write(self, folder: Path) -> None:
         """Write reigns.csv, where there is more than one server."""

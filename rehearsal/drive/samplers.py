@@ -14,6 +14,7 @@ from pathlib import Path
 
 from chaos.caps.base import Counters
 from chaos.host import HostMeter
+from rehearsal.drive.threads import LabThread
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.evidence.export import write_rows
 from rehearsal.witness import TillMark, Witness
@@ -42,7 +43,7 @@ class Samplers:
         self._tills = tills
         self._settled = settled
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="samplers", daemon=True)
+        self._thread = LabThread(self._run, name="samplers")
         self.backlog: list[tuple[int, str, int, int, int]] = []
         self.masters: list[tuple[int, str, int, int, int, int]] = []
         self.price_lags: list[tuple[str, str, int, int]] = []
@@ -58,11 +59,10 @@ class Samplers:
         self._meter.sample()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop and wait for the thread."""
+    def stop(self) -> list[str]:
+        """Stop and wait for the thread; return what was wrong with it."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=15)
+        return self._thread.end(30)
 
     def rate_per_s(self) -> float:
         """Return journal entries per second on all tills together, over the last few seconds."""

@@ -134,10 +134,10 @@ def sell(
         stages.stop()
         flips.stop()
         sold.trouble += [stages.shut] * bool(stages.shut)
-        sold.trouble += [f"{name} did not come to an end" for name in faults.heal()]
+        sold.trouble += faults.heal()
         sold.generator_exit = end_load(shop.fleet, workers, sold)
         history.end()
-        operator.stop()
+        sold.trouble += operator.stop()
         sold.trouble += flips.trouble
     _note(sold, faults=faults, stages=stages, operator=operator, takeover=takeover)
     sold.disks, sold.cleaned, sold.reigns = disks, cleaning.end(), reigns

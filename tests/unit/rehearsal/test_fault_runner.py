@@ -117,6 +117,24 @@ def test_what_is_not_back_at_once_is_asked_again(monkeypatch: pytest.MonkeyPatch
     assert fault.calls[-1] == "evidence"
 
 
+def test_a_fault_that_breaks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is lifted all the same; that nothing shows a bite is the lab's doing."""
+
+    class Breaking(Scripted):
+        def inject(self, context: Context) -> None:
+            raise IndexError("list index out of range")
+
+    scripted = Breaking()
+    monkeypatch.setattr(module, "fault", lambda *_: scripted)
+    runner = runner_of(FaultPlan(kind="noop", targets=("T01",), at_s=0.0, for_s=0.0), control=Control())
+    runner.start(time.monotonic())
+    runner._threads[0].join(30)
+    (told,) = runner.heal(deadline_s=30)
+    assert "fault-0-noop broke: IndexError" in told
+    assert scripted.calls == ["lift"]
+    assert runner.records()[0].bit is None
+
+
 def test_what_can_not_be_run_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason is kept, and nothing was touched."""
     fault = Scripted(obstacle="needs root")

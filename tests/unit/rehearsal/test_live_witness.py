@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rehearsal.evidence.databases import Database, WitnessUnreadable
 from rehearsal.witness import Reigning, Witness
+from syncref.store.till_open import TillDatabase
 
 
 def reign(term_n: int, *, recovering: bool = False, fenced_by: int | None = None) -> Reigning:
@@ -59,3 +62,13 @@ def test_a_role_follows_from_the_database(changed: dict[str, object], role: str)
         "confirmed": True, "written": None, "received": None, "replayed": None,
     }  # fmt: skip
     assert Reigning(**(values | changed)).role == role  # type: ignore[arg-type]
+
+
+def test_a_till_that_is_being_set_up_can_not_be_read_yet(tmp_path: Path) -> None:
+    """Its tables are made first, its row follows."""
+    url = f"sqlite:///{tmp_path / 'till.db'}"
+    database = TillDatabase(url)
+    database.create_tables()
+    database.close()
+    with pytest.raises(WitnessUnreadable, match="there is no till in it"):
+        Witness({"T01": Database(url)}, {}).till("T01")
