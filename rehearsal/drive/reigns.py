@@ -56,6 +56,10 @@ class Reigns:
         reign = self.latest.get(server)
         return "silent" if reign is None else reign.role
 
+    def highest(self) -> int | None:
+        """Return the highest term that a server's database told so far, None when none did."""
+        return max((term_n for *_, term_n, _, _, _, _ in self.rows if isinstance(term_n, int)), default=None)
+
     def told(self, server: str) -> str:
         """Return the last role that a server's database told, however long it has been silent since; or ""."""
         return self._told.get(server, "")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.errors import ChaosError
 from rehearsal.drive.cleaning import Cleaning
@@ -20,7 +20,7 @@ from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.model import StageRecord
 from rehearsal.plan.scenario import StagePlan
 from rehearsal.staging.shop import Shop
-from rehearsal.witness import TillMark, Witness
+from rehearsal.witness import ServerMark, TillMark, Witness
 
 POLL_S = 0.5
 OFFLINE_SETTLE_S = 2.0
@@ -31,18 +31,36 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """How far each till was, and the server with its present journal; who can't be read now is left out."""
+    """How far each till was, and the server with its present journal; who can't be read now is left out.
+
+    `term_n` is that of the server that was read, None: none could be.
+    """
 
     marks: dict[str, TillMark]
     durable: dict[str, int]
+    term_n: int | None
 
     def behind(self, till: str, start: Level) -> bool:
-        """Say whether the server lacks what a till had at the start, or has in a journal that it began since."""
+        """Say whether the server lacks what a till had at the start, or has in a journal that it began since.
+
+        A till is behind until it, and the server, could be read.
+        """
+        now, then, there = self.marks.get(till), start.marks.get(till), self.durable.get(till)
+        if now is None or then is None or there is None:
+            return True
+        return there < (then.head if now.incarnation == then.incarnation else now.head)
+
+    def came(self, till: str, start: Level) -> int | None:
+        """Return how many entries of a till's reached the server since the start; None: it can't be told.
+
+        Two servers' figures are not compared, nor those of two journals.
+        """
         now, then = self.marks.get(till), start.marks.get(till)
-        if now is None or then is None:
-            return then is not None
-        needed = then.head if now.incarnation == then.incarnation else now.head
-        return self.durable.get(till, 0) < needed
+        if till not in self.durable or till not in start.durable or now is None or then is None:
+            return None
+        if (self.term_n, now.incarnation) != (start.term_n, then.incarnation):
+            return None
+        return self.durable[till] - start.durable[till]
 
 
 class StageRunner:
@@ -116,7 +134,8 @@ class StageRunner:
         findings = self._begun(stage, until)
         if "offline" in stage.checks:
             self._stop.wait(max(0.0, min(OFFLINE_SETTLE_S, until - time.monotonic())))
-            settled, unplugged = self._level(), self._operations(stage.targets or stage.tills)
+            targets = stage.targets or stage.tills
+            settled, unplugged = self._readable(targets, until), self._operations(targets)
         self._stop.wait(max(0.0, until - time.monotonic()))
         if self._stop.is_set():
             return findings
@@ -160,9 +179,10 @@ class StageRunner:
         """The targets sold on, and nothing of theirs reached the server."""
         parts, passed, after = [], True, self._level()
         for till, sold in self._since(known, stage.targets or stage.tills).items():
-            came = after.durable.get(till, 0) - before.durable.get(till, 0)
+            came = after.came(till, before)
             passed = passed and sold > 0 and came == 0
-            parts.append(f"{till} wrote {sold} entries offline, the server got {came}")
+            got = "can't be told" if came is None else came
+            parts.append(f"{till} wrote {sold} entries offline, what the server got: {got}")
         return passed, "; ".join(parts)
 
     def _operations(self, tills: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -184,6 +204,7 @@ class StageRunner:
         targets = stage.targets or stage.tills
         while True:
             level = self._level()
+            start = replace(start, marks=level.marks | start.marks)  # who could not be read then, from now on
             behind = [till for till in targets if level.behind(till, start)]
             if not behind:
                 return (
@@ -239,16 +260,24 @@ class StageRunner:
             if time.monotonic() >= until or self._stop.wait(1.0):
                 return False, text
 
+    def _readable(self, tills: Sequence[str], until: float) -> Level:
+        """Return the first level at which the server and all these tills can be read, or the last by `until`."""
+        while True:
+            level = self._level()
+            read = all(till in level.durable for till in tills)
+            if read or time.monotonic() >= until or self._stop.wait(POLL_S):
+                return level
+
     def _level(self) -> Level:
         """Read how far everybody is; a database that can't be read now leaves out what it would tell."""
         marks: dict[str, TillMark] = {}
         durable: dict[str, int] = {}
-        server: dict[tuple[str, str], int] | None = None
+        server: ServerMark | None = None
         with suppress(WitnessUnreadable, ChaosError):
-            server = dict(self._witness.server().durable)
+            server = self._witness.server()
         for till in self._shop.tills:
             with suppress(WitnessUnreadable, ChaosError):
                 marks[till] = mark = self._witness.till(till)
                 if server is not None:
-                    durable[till] = server.get((till, mark.incarnation), 0)
-        return Level(marks=marks, durable=durable)
+                    durable[till] = server.durable.get((till, mark.incarnation), 0)
+        return Level(marks=marks, durable=durable, term_n=None if server is None else server.term_n)

@@ -45,14 +45,17 @@ class Takeover:
         self.parity: dict[str, str] = {}
         self.started: list[str] = []
 
-    def begin(self) -> int:
-        """Note the term in which a stage begins, and let the probe till know it; return its number, 0: unknown."""
+    def begin(self) -> int | None:
+        """Return the term in which a stage begins, and let the probe till know it.
+
+        Where no server can be read it is the highest that one told before; None: none ever did.
+        """
         try:
             if not self.probe.probes:
                 self.probe.remember()
             return self._witness.server().term_n
         except WitnessUnreadable:
-            return 0
+            return self._reigns.highest()
 
     def watch_live(self) -> Finding:
         """From now on the operator promotes by the rule."""
@@ -101,9 +104,11 @@ class Takeover:
 
         return self._until(until, look)
 
-    def failed_over(self, tills: Sequence[str], term_before: int, until: float) -> Finding:
+    def failed_over(self, tills: Sequence[str], term_before: int | None, until: float) -> Finding:
         """Every till had entries accepted by the live server of a newer term than the stage began in."""
         begun = time.monotonic()
+        if term_before is None:
+            return False, "nobody knows the term in which the stage began"
 
         def look() -> Finding:
             try:

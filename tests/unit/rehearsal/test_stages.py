@@ -16,18 +16,26 @@ from rehearsal.witness import ServerMark, TillMark
 
 
 class Read:
-    """A witness: at each look a till's (incarnation, head, op ids), and what the server has by incarnation."""
+    """A witness: at each look a till's (incarnation, head, op ids), and what the server has by incarnation.
+
+    A look that is None finds nobody. `terms` are those that the server is in at each look, None: it can't be read.
+    """
 
     tills = ("T01",)
 
-    def __init__(self, *looks: tuple[str, int, str], durable: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, *looks: tuple[str, int, str] | None, durable: dict[str, int] | None = None,
+        terms: tuple[int | None, ...] = (1,),
+    ) -> None:  # fmt: skip
         self.looks = list(looks)
         self.durable = durable or {}
+        self.terms = list(terms)
 
     def _look(self) -> tuple[str, int, str]:
-        if not self.looks:
+        found = self.looks.pop(0) if len(self.looks) > 1 else next(iter(self.looks), None)
+        if found is None:
             raise WitnessUnreadable("T01 does not answer")
-        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return found
 
     def till(self, name: str) -> TillMark:
         """Look at a till."""
@@ -43,8 +51,11 @@ class Read:
 
     def server(self) -> ServerMark:
         """Look at the server."""
+        term_n = self.terms.pop(0) if len(self.terms) > 1 else self.terms[0]
+        if term_n is None:
+            raise WitnessUnreadable("the server does not answer")
         durable = {("T01", incarnation): seq for incarnation, seq in self.durable.items()}
-        return ServerMark(durable=durable, folded={}, term_n=1, last_change=0)
+        return ServerMark(durable=durable, folded={}, term_n=term_n, last_change=0)
 
     def begin(self) -> int:
         """No term."""
@@ -97,11 +108,43 @@ def test_a_till_sells_when_it_journals_what_it_had_not(looks: Any, passed: bool,
         ((("a", 30, ""), ("a", 31, "")), {"a": 29}, False),
         ((("a", 30, ""), ("b", 12, "")), {"a": 28, "b": 12}, True),  # rebased meanwhile, and all of it sent
         ((("a", 30, ""), ("b", 12, "")), {"a": 28, "b": 11}, False),
+        ((), {"a": 30}, False),  # never read
+        ((None, ("a", 30, "")), {"a": 29}, False),  # not read at the start
+        ((None, ("a", 30, "")), {"a": 30}, True),
+        ((("a", 30, ""), None), {"a": 30}, False),  # not read any more
     ],
 )
 def test_a_till_is_synced_when_the_server_has_its_present_journal(
     looks: Any, durable: dict[str, int], passed: bool
 ) -> None:
-    """Up to where it was at the start, or whole where it began meanwhile."""
+    """Up to where it was at the start, or when it could first be read, or whole where it began meanwhile."""
     record = ran(Read(*looks, durable=durable), "synced")
     assert record.passed is passed
+
+
+def test_nobody_is_synced_with_a_server_that_can_not_be_read() -> None:
+    """Not even a till that has nothing yet."""
+    assert ran(Read(("a", 0, ""), terms=(None,)), "synced").passed is False
+
+
+@pytest.mark.parametrize(
+    ("looks", "terms", "durable", "passed", "told"),
+    [
+        (("a", "a"), (1,), {"a": 30}, True, "T01 wrote 1 entries offline, what the server got: 0"),
+        (("a", "a"), (1,), {}, True, "T01 wrote 1 entries offline, what the server got: 0"),  # it never had any
+        (("a", "a"), (None,), {"a": 30}, False, "T01 wrote 1 entries offline, what the server got: can't be told"),
+        (("a", "a"), (1, None), {"a": 30}, False, "can't be told"),
+        (("a", "a"), (None, 1), {"a": 30}, False, "can't be told"),
+        (("a", "a"), (1, 2), {"a": 30}, False, "can't be told"),  # another server, which may have had less
+        (("a", "b"), (1,), {"a": 30, "b": 30}, False, "can't be told"),  # another journal
+    ],
+)
+def test_a_till_is_offline_when_one_server_was_read_twice_and_got_nothing(
+    looks: Any, terms: tuple[int | None, ...], durable: dict[str, int], passed: bool, told: str
+) -> None:
+    """What could not be read is nothing that did not happen."""
+    first, last = looks
+    looked = [(first, 30, "x"), (first, 30, "x"), (last, 31, "xy"), (last, 31, "xy")]
+    record = ran(Read(*looked, durable=durable, terms=terms), "offline")
+    assert record.passed is passed
+    assert told in record.detail

@@ -9,8 +9,11 @@ from typing import Any, cast
 import pytest
 
 from rehearsal.drive.probe import Probe
+from rehearsal.drive.reigns import Reigns
 from rehearsal.drive.takeover import Takeover
+from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.staging.sides import LIVE, PREPRODUCTION, Side
+from rehearsal.witness import Reigning, ServerMark
 
 
 class Old:
@@ -62,3 +65,56 @@ def test_one_that_takes_something_is_not_asked_again(answers: tuple[tuple[bool, 
 def test_one_that_never_answers_does_not_pass() -> None:
     """Nobody knows what it would take."""
     assert not fenced(Old((False, 0)), within_s=1.0)
+
+
+class Silent:
+    """Stands for servers that told their terms before, and of which none can be read when the stage begins."""
+
+    tills = ("T01",)
+    probes = ("known",)
+
+    def __init__(self, *terms: int, now: int) -> None:
+        self.terms = terms
+        self.now = now
+
+    def servers(self) -> tuple[str, ...]:
+        """There were as many."""
+        return tuple(str(term) for term in self.terms)
+
+    def reigning(self, server: str) -> Reigning:
+        """Tell a term."""
+        return Reigning(
+            term_n=int(server), term_id="aa", timeline_ok=True, recovering=False, fenced_by=None, confirmed=True,
+            written=None, received=None, replayed=None,
+        )  # fmt: skip
+
+    def server(self) -> ServerMark:
+        """No primary."""
+        raise WitnessUnreadable("no primary answers")
+
+    def server_rows(self, _sql: str) -> list[tuple[int, list[str]]]:
+        """Afterwards one is there, and has entries of the till."""
+        return [(self.now, ["T01"])]
+
+
+@pytest.mark.parametrize(
+    ("terms", "now", "passed", "told"),
+    [
+        ((1, 2), 3, True, "1 tills had entries accepted in term 3"),
+        ((1, 2), 2, False, "nobody took over: the term is still 2"),
+        ((), 2, False, "nobody knows the term in which the stage began"),
+    ],
+)
+def test_a_term_is_new_only_beside_the_last_that_was_known(
+    terms: tuple[int, ...], now: int, passed: bool, told: str
+) -> None:
+    """A stage that begins without a live server begins in the term of the last one."""
+    fake = cast("Any", Silent(*terms, now=now))
+    reigns = Reigns(fake)
+    for server in fake.servers():
+        reigns.look(server)
+    takeover = Takeover(fake, fake, reigns=reigns, operator=fake, stop=threading.Event())
+    takeover.probe = fake
+    found = takeover.failed_over(["T01"], takeover.begin(), time.monotonic())
+    assert found[0] is passed
+    assert told in found[1]
