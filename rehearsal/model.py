@@ -143,7 +143,10 @@ class Intervention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRecord:
-    """A stage of the run. `passed` None: nothing to pass, or not reached."""
+    """A stage of the run. `asked`: the steps and checks by which it passes; it has none where it only sells.
+
+    `passed` None: nothing to pass, or not seen to its end, as `unseen` tells.
+    """
 
     name: str
     title: str
@@ -151,6 +154,12 @@ class StageRecord:
     ended_s: float
     passed: bool | None = None
     detail: str = ""
+    asked: tuple[str, ...] = ()
+
+    @property
+    def unseen(self) -> bool:
+        """Whether there was something to pass, and nobody knows whether it did."""
+        return self.passed is None and bool(self.asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,8 @@ def check(case: Case) -> CheckResult:
     for stage in meta.stages:
         if stage.passed is False:
             findings.doubt("a stage did not pass", stage=stage.name, why=stage.detail)
+        if stage.unseen:
+            findings.doubt("a stage was not seen to its end", stage=stage.name, why=stage.detail)
     bit = sum(fault.bit is True for fault in meta.faults)
     findings.figures["faults.bit"] = float(bit)
     return findings.result(

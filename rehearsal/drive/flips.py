@@ -1,4 +1,7 @@
-"""Price flips: the lab's own clerk announces prices that all tills must take up at one later instant."""
+"""Price flips: the lab's own clerk announces prices that all tills must take up at one later instant.
+
+Keeps: a flip that was planned and not announced is trouble of the run.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ class FlipRunner:
         self._say = say
         self._stop = threading.Event()
         self._thread: LabThread | None = None
+        self._left = sorted(scenario.flips, key=lambda one: one.announce_s)
         self.trouble: list[str] = []
 
     def start(self, begin: float, begin_ms: int) -> None:
@@ -38,17 +42,19 @@ class FlipRunner:
         self._thread.start()
 
     def stop(self) -> None:
-        """Announce nothing more."""
+        """Announce nothing more; note what was not announced."""
         self._stop.set()
         if self._thread is not None:
             self.trouble += self._thread.end(60)
+        self.trouble += [f"the price flip of {flip.at_s:g} s was not announced" for flip in self._left]
 
     def _run(self, begin: float, begin_ms: int) -> None:
-        for number, flip in enumerate(sorted(self._scenario.flips, key=lambda one: one.announce_s)):
+        for number, flip in enumerate(tuple(self._left)):
             if self._stop.wait(max(0.0, begin + flip.announce_s - time.monotonic())):
                 return
             self._say(f"announcing {flip.products} prices, valid at {flip.at_s:g} s")
             self._announce(self._document(number, flip, begin_ms + round(flip.at_s * 1000)))
+            self._left.remove(flip)
 
     def _document(self, number: int, flip: FlipPlan, valid_from_ms: int) -> dict[str, object]:
         """Draw products, none of a pair, and raise their opening price."""
@@ -81,7 +87,7 @@ class FlipRunner:
             if outcome != "info":
                 break
             if self._stop.wait(RETRY_S):
-                return
+                break
         if outcome != "ok":
             self.trouble.append(f"a price flip could not be announced: {more}")
 

@@ -57,6 +57,11 @@ def names(workers: LocustWorkers) -> tuple[str, ...]:
     return tuple(f"{LOAD}-{number}" for number in range(1, workers.here + 1))
 
 
+def load_failed(fleet: Fleet) -> bool:
+    """Say whether the generator has ended by itself, and not well."""
+    return any(ending.node == LOAD and ending.status != 0 for ending in fleet.unasked_endings())
+
+
 def end_load(fleet: Fleet, workers: LocustWorkers, sold: Ended) -> int | None:
     """Return the generator's exit code, a worker's if only that failed; what still runs is stopped."""
     codes = [_ended(fleet, name, sold) for name in (LOAD, *names(workers))]

@@ -1,6 +1,7 @@
-"""The selling part of a run: load, stages, faults, flips and samples on one clock, until the load has ended.
+"""The selling part of a run: load, stages, faults, flips and samples on one clock, until all of it is over.
 
-Keeps: on the way out, however it goes, every fault is lifted and the generator is gone.
+Keeps: on the way out, however it goes, every fault is lifted and the generator is gone; what was planned and did
+not take place is trouble of the run.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rehearsal.drive.disks import ShopDisks
 from rehearsal.drive.fault_witness import FaultWitness
 from rehearsal.drive.faults import FaultRunner
 from rehearsal.drive.flips import FlipRunner
-from rehearsal.drive.generator import LOAD, end_load, start_load
+from rehearsal.drive.generator import LOAD, end_load, load_failed, start_load
 from rehearsal.drive.loadplan import load_plan
 from rehearsal.drive.operator import Operator
 from rehearsal.drive.probe import ProbeTill
@@ -39,9 +40,11 @@ from rehearsal.progress import Progress
 from rehearsal.staging.shop import Shop
 from rehearsal.witness import Witness
 
+LOOK_S = 0.5
 START_S = 5.0  # for Locust to start
 GRACE_S = 10.0
 SLACK_S = 45.0
+READ_S = 30.0  # for the last stage to be read at its end
 CLERK_HISTORY = "d1"
 
 
@@ -118,7 +121,7 @@ def sell(
                 operator=operator, parts=parts, begin=begin,
             )
         )  # fmt: skip
-        _wait_for_load(
+        _wait_for_end(
             scenario, shop, stages,
             lambda: _look(watch, progress, _figures(samplers, stages.current, begin)), begin,
         )  # fmt: skip
@@ -133,12 +136,11 @@ def sell(
         progress.still()
         stages.stop()
         flips.stop()
-        sold.trouble += [stages.shut] * bool(stages.shut)
+        sold.trouble += _missed(stages, flips, interrupted=sold.interrupted)
         sold.trouble += faults.heal()
         sold.generator_exit = end_load(shop.fleet, workers, sold)
         history.end()
         sold.trouble += operator.stop()
-        sold.trouble += flips.trouble
     _note(sold, faults=faults, stages=stages, operator=operator, takeover=takeover)
     sold.disks, sold.cleaned, sold.reigns = disks, cleaning.end(), reigns
     return sold
@@ -150,6 +152,13 @@ def _note(sold: Sold, *, faults: FaultRunner, stages: StageRunner, operator: Ope
     sold.carried_out = tuple(faults.carried_out())
     sold.failovers, sold.parity, sold.probe = operator.done, takeover.parity, takeover.probe
     sold.operator_started = tuple(takeover.started)
+
+
+def _missed(stages: StageRunner, flips: FlipRunner, *, interrupted: bool) -> list[str]:
+    """Return what was planned and did not take place; a gate, or who interrupted, is the reason for all of it."""
+    if stages.shut:
+        return [stages.shut]
+    return [] if interrupted else [*stages.trouble, *flips.trouble]
 
 
 def _look(watch: Watch, progress: Progress, figures: str) -> None:
@@ -165,16 +174,25 @@ def _settled(scenario: Scenario, faults: FaultRunner, till: str) -> bool:
     return faults.settled(till, wait_s)
 
 
-def _wait_for_load(
+def _wait_for_end(
     scenario: Scenario, shop: Shop, stages: StageRunner, show: Callable[[], None], begin: float
 ) -> None:
-    """Return when the generator has ended, or a gate stays shut; raise ChaosError when it is far too late."""
-    last_s = scenario.load.duration_s + scenario.load.sale_deadline_ms / 1000 + GRACE_S + SLACK_S
-    while shop.fleet.state(LOAD) == "running" and not stages.shut:
-        if time.monotonic() - begin > last_s:
-            raise ChaosError(f"the load generator still runs {last_s:.0f} s after the start")
+    """Return when the generator has ended and the schedule is over, or a gate stays shut.
+
+    A generator ends before the schedule when nobody comes any more; one that failed ends the selling. Raises
+    ChaosError when it is far too late.
+    """
+    load = scenario.load
+    last_s = load.duration_s + load.sale_deadline_ms / 1000 + GRACE_S + SLACK_S
+    while not stages.shut:
+        at_s = time.monotonic() - begin
+        if shop.fleet.state(LOAD) == "running":
+            if at_s > last_s:
+                raise ChaosError(f"the load generator still runs {last_s:.0f} s after the start")
+        elif load_failed(shop.fleet) or at_s >= load.duration_s + (0.0 if stages.over else READ_S):
+            return
         show()
-        time.sleep(0.5)
+        time.sleep(LOOK_S)
 
 
 def _figures(samplers: Samplers, stage: str, begin: float) -> str:

@@ -1,6 +1,7 @@
 """Stages on schedule: what is done at a stage's start, and what is read at its end.
 
-Keeps: a stage passes by what the witness databases say, not by what tills report.
+Keeps: a stage passes by what the witness databases say, not by what tills report. Every stage of the plan is on
+record at the end, and one that was not begun, or not seen to its end, is trouble of the run.
 """
 
 from __future__ import annotations
@@ -9,58 +10,28 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chaos.errors import ChaosError
 from rehearsal.drive.cleaning import Cleaning
+from rehearsal.drive.level import Level, read_level
 from rehearsal.drive.masters_match import masters_differ
 from rehearsal.drive.takeover import Takeover
+from rehearsal.drive.threads import LabThread
 from rehearsal.drive.till_api import Refused, cashier_session
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.model import StageRecord
 from rehearsal.plan.scenario import StagePlan
 from rehearsal.staging.shop import Shop
-from rehearsal.witness import ServerMark, TillMark, Witness
+from rehearsal.witness import Witness
 
 POLL_S = 0.5
 OFFLINE_SETTLE_S = 2.0
 SUMS_S = 3.0
+LATE_S = 1.0
+STOP_S = 30.0
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """How far each till was, and the server with its present journal; who can't be read now is left out.
-
-    `term_n` is that of the server that was read, None: none could be.
-    """
-
-    marks: dict[str, TillMark]
-    durable: dict[str, int]
-    term_n: int | None
-
-    def behind(self, till: str, start: Level) -> bool:
-        """Say whether the server lacks what a till had at the start, or has in a journal that it began since.
-
-        A till is behind until it, and the server, could be read.
-        """
-        now, then, there = self.marks.get(till), start.marks.get(till), self.durable.get(till)
-        if now is None or then is None or there is None:
-            return True
-        return there < (then.head if now.incarnation == then.incarnation else now.head)
-
-    def came(self, till: str, start: Level) -> int | None:
-        """Return how many entries of a till's reached the server since the start; None: it can't be told.
-
-        Two servers' figures are not compared, nor those of two journals.
-        """
-        now, then = self.marks.get(till), start.marks.get(till)
-        if till not in self.durable or till not in start.durable or now is None or then is None:
-            return None
-        if (self.term_n, now.incarnation) != (start.term_n, then.incarnation):
-            return None
-        return self.durable[till] - start.durable[till]
 
 
 class StageRunner:
@@ -77,56 +48,90 @@ class StageRunner:
         self._say = say
         self._takeover = takeover
         self._stop = stop
-        self._thread: threading.Thread | None = None
+        self._thread: LabThread | None = None
+        self._running: StagePlan | None = None
         self.records: list[StageRecord] = []
+        self.trouble: list[str] = []
         self.current = ""
         self.shut = ""
 
     def start(self, begin: float) -> None:
         """Begin; `begin` is when the load starts, in monotonic seconds."""
-        self._thread = threading.Thread(target=self._run, args=(begin,), name="stages", daemon=True)
+        self._thread = LabThread(self._run, begin, name="stages")
         self._thread.start()
 
+    @property
+    def over(self) -> bool:
+        """Whether the last stage has been read, or no other is begun any more."""
+        return self._thread is not None and not self._thread.is_alive()
+
     def stop(self) -> None:
-        """End the stage that is running and start no other."""
+        """End the stage that is running and start no other; put on record which were left out."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(timeout=30)
+            self.trouble += self._thread.end(STOP_S)
+        for stage in self._stages[len(self.records) :]:
+            why = "not seen to its end" if stage is self._running else "not begun"
+            self._leave_out(stage, why)
+            self.trouble.append(f"stage {stage.name} was {why}")
 
     def _run(self, begin: float) -> None:
         for number, stage in enumerate(self._stages, start=1):
             if self._stop.wait(max(0.0, begin + stage.at_s - time.monotonic())):
                 return
-            self.current = f"stage {number} of {len(self._stages)}: {stage.title}"
-            self._say(self.current)
-            findings = self._one(stage, begin)
-            wrong = [text for passed, text in findings if not passed]
-            self.records.append(
-                StageRecord(
-                    name=stage.name,
-                    title=stage.title,
-                    started_s=stage.at_s,
-                    ended_s=round(min(time.monotonic() - begin, stage.ends_s), 2),
-                    passed=None if self._stop.is_set() or not findings else not wrong,
-                    detail="; ".join(wrong or [text for _, text in findings]),
-                )
-            )
-            for text in wrong:
-                self._say(f"stage {stage.name} did not pass: {text}")
-            if stage.gate and wrong and not self._stop.is_set():
+            late_s = time.monotonic() - begin - stage.at_s
+            if late_s > max(stage.for_s, LATE_S):
+                self._leave_out(stage, f"not begun: the one before it went on until {stage.at_s + late_s:.1f} s")
+                self.trouble.append(f"stage {stage.name} was {self.records[-1].detail}")
+                passed = None
+            else:
+                self.current = f"stage {number} of {len(self._stages)}: {stage.title}"
+                self._say(self.current)
+                passed = self._record(stage, begin)
+            if stage.gate and not passed and not self._stop.is_set():
                 self._shut(stage, self._stages[number:])
                 return
+
+    def _record(self, stage: StagePlan, begin: float) -> bool | None:
+        """Run a stage and put it on record; return whether it passed, None: nothing to pass, or cut off."""
+        self._running, started_s = stage, time.monotonic() - begin
+        findings = self._one(stage, begin)
+        wrong = [text for passed, text in findings if not passed]
+        texts = wrong or [text for _, text in findings]
+        if cut_off := self._stop.is_set():
+            texts = ["cut off before its end", *texts]
+        if cut_off and stage.asked:
+            self.trouble.append(f"stage {stage.name} was cut off before its end")
+        passed = None if cut_off or not findings else not wrong
+        self.records.append(
+            StageRecord(
+                name=stage.name,
+                title=stage.title,
+                started_s=round(started_s, 2),
+                ended_s=round(max(started_s, min(time.monotonic() - begin, stage.ends_s)), 2),
+                passed=passed,
+                detail="; ".join(texts),
+                asked=stage.asked,
+            )
+        )
+        for text in wrong * (passed is False):
+            self._say(f"stage {stage.name} did not pass: {text}")
+        return passed
 
     def _shut(self, gate: StagePlan, left: tuple[StagePlan, ...]) -> None:
         """Begin no further stage: one that had to pass before did not."""
         self.shut = f"the stages after {gate.name} were not begun, for it did not pass"
-        self.records += [
+        for stage in left:
+            self._leave_out(stage, f"not begun: {gate.name} did not pass")
+
+    def _leave_out(self, stage: StagePlan, why: str) -> None:
+        """Put a stage on record that nobody saw to its end."""
+        self.records.append(
             StageRecord(
-                name=stage.name, title=stage.title, started_s=stage.at_s, ended_s=stage.at_s,
-                detail=f"not begun: {gate.name} did not pass",
+                name=stage.name, title=stage.title, started_s=stage.at_s, ended_s=stage.at_s, detail=why,
+                asked=stage.asked,
             )
-            for stage in left
-        ]  # fmt: skip
+        )  # fmt: skip
 
     def _one(self, stage: StagePlan, begin: float) -> list[tuple[bool, str]]:
         until = begin + stage.ends_s
@@ -177,7 +182,7 @@ class StageRunner:
 
     def _offline(self, stage: StagePlan, before: Level, known: dict[str, frozenset[str]]) -> tuple[bool, str]:
         """The targets sold on, and nothing of theirs reached the server."""
-        parts, passed, after = [], True, self._level()
+        parts, passed, after = [], True, read_level(self._witness, self._shop.tills)
         for till, sold in self._since(known, stage.targets or stage.tills).items():
             came = after.came(till, before)
             passed = passed and sold > 0 and came == 0
@@ -200,10 +205,10 @@ class StageRunner:
 
     def _synced(self, stage: StagePlan, until: float) -> tuple[bool, str]:
         """Everything that the targets had at the stage's start is on the server before its end."""
-        start, begun = self._level(), time.monotonic()
+        start, begun = read_level(self._witness, self._shop.tills), time.monotonic()
         targets = stage.targets or stage.tills
         while True:
-            level = self._level()
+            level = read_level(self._witness, self._shop.tills)
             start = replace(start, marks=level.marks | start.marks)  # who could not be read then, from now on
             behind = [till for till in targets if level.behind(till, start)]
             if not behind:
@@ -263,21 +268,7 @@ class StageRunner:
     def _readable(self, tills: Sequence[str], until: float) -> Level:
         """Return the first level at which the server and all these tills can be read, or the last by `until`."""
         while True:
-            level = self._level()
+            level = read_level(self._witness, self._shop.tills)
             read = all(till in level.durable for till in tills)
             if read or time.monotonic() >= until or self._stop.wait(POLL_S):
                 return level
-
-    def _level(self) -> Level:
-        """Read how far everybody is; a database that can't be read now leaves out what it would tell."""
-        marks: dict[str, TillMark] = {}
-        durable: dict[str, int] = {}
-        server: ServerMark | None = None
-        with suppress(WitnessUnreadable, ChaosError):
-            server = self._witness.server()
-        for till in self._shop.tills:
-            with suppress(WitnessUnreadable, ChaosError):
-                marks[till] = mark = self._witness.till(till)
-                if server is not None:
-                    durable[till] = server.durable.get((till, mark.incarnation), 0)
-        return Level(marks=marks, durable=durable, term_n=None if server is None else server.term_n)

@@ -119,6 +119,11 @@ class StagePlan:
         """Seconds from the start of the load to the stage's end."""
         return self.at_s + self.for_s
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """By what it passes: its steps, then its checks."""
+        return (*self.steps, *self.checks)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:

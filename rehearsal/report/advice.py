@@ -103,7 +103,8 @@ _UNFAIR = {
         "copy of the folder, or run again."
     ),
     "stage": (
-        "A stage of the story did not pass; the stage table says why. What follows was not rehearsed as planned."
+        "A stage of the story did not pass, or was not seen to its end; the stage table says why. What follows was"
+        " not rehearsed as planned."
     ),
     "trouble": "The lab itself had trouble, named under Machines. Repair it and run again with the same seed.",
 }

@@ -149,7 +149,10 @@ def _faults(v: VerdictFile) -> dict[str, str]:
 
 def _stages(v: VerdictFile) -> dict[str, str]:
     said = {True: "passed", False: "not passed", None: "nothing to pass"}
-    return {stage.title or stage.name: said[stage.passed] for stage in v.stages}
+    return {
+        stage.title or stage.name: "not seen to its end" if stage.unseen else said[stage.passed]
+        for stage in v.stages
+    }
 
 
 def _environment(v: VerdictFile) -> dict[str, str]:

@@ -52,7 +52,7 @@ def junit_xml(verdict: VerdictFile) -> str:
         "stages": [
             Case(name=stage.name, state=_OF_PASSED[stage.passed], message=stage.detail)
             for stage in verdict.stages
-            if stage.passed is not None
+            if stage.passed is not None or stage.unseen
         ],
         "faults": [
             Case(

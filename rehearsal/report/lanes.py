@@ -35,8 +35,8 @@ def stage_lanes(record: RunRecord, duration_s: float) -> tuple[Lane, ...]:
     return tuple(
         Lane(
             label=stage.title or stage.name,
-            note={True: "passed", False: "not passed", None: ""}[stage.passed],
-            tone="bad" if stage.passed is False else "stage",
+            note={True: "passed", False: "not passed", None: "not seen to its end" * stage.unseen}[stage.passed],
+            tone="bad" if stage.passed is False or stage.unseen else "stage",
             left=_share(stage.started_s, duration_s),
             width=_share(stage.ended_s, duration_s) - _share(stage.started_s, duration_s),
         )

@@ -80,6 +80,6 @@ def _stage(run: Run, sold: Sold, name: str, title: str) -> Iterator[Any]:
         run.stages.append(
             StageRecord(
                 name=name, title=title, started_s=round(begun, 2), ended_s=round(ended, 2), passed=passed,
-                detail=detail,
+                detail=detail, asked=(name,),
             )
         )  # fmt: skip

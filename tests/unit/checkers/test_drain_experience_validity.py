@@ -234,6 +234,13 @@ def _stage_failed(shop: Shop) -> None:
     shop.meta["stages"] = [{"name": "pilot", "title": "", "started_s": 0, "ended_s": 1, "passed": False}]
 
 
+def _stage_not_seen(shop: Shop) -> None:
+    """It had found differences so far, or was never begun; nobody knows what it would have come to."""
+    shop.meta["stages"] = [
+        {"name": "pilot", "title": "", "started_s": 0, "ended_s": 1, "passed": None, "asked": ["masters"]}
+    ]
+
+
 def _trouble(shop: Shop) -> None:
     shop.meta["trouble"] = ["the witness of T01 could not be read for 20 s"]
 
@@ -253,6 +260,7 @@ def _trouble(shop: Shop) -> None:
         _saturated,
         _healed_by_restarting,
         _stage_failed,
+        _stage_not_seen,
         _trouble,
     ],
 )
@@ -261,6 +269,13 @@ def test_a_run_that_shows_nothing_is_withheld(ask: Try, spoil: Callable[[Shop], 
     shop = closed_shop()
     spoil(shop)
     assert ask(shop, "validity").verdict is Verdict.UNKNOWN
+
+
+def test_a_stage_that_only_sells_has_nothing_to_pass(ask: Try) -> None:
+    """It withholds nothing."""
+    shop = closed_shop()
+    shop.meta["stages"] = [{"name": "all", "title": "", "started_s": 0, "ended_s": 1, "passed": None}]
+    assert ask(shop, "validity").verdict is Verdict.VALID
 
 
 @pytest.mark.parametrize(("kind", "verdict"), [("pause", Verdict.VALID), ("cut", Verdict.UNKNOWN)])

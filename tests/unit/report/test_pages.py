@@ -19,6 +19,7 @@ from rehearsal.evidence.reader import Evidence
 from rehearsal.model import CheckResult, Outcome, RunRecord, ThresholdResult, Verdict
 from rehearsal.report import html
 from rehearsal.report.benchmark import benchmark_json
+from rehearsal.report.diff import difference
 from rehearsal.report.html import report_html
 from rehearsal.report.junit import junit_xml
 from rehearsal.report.metrics import metrics_txt
@@ -289,6 +290,27 @@ def test_amounts_in_a_checks_words_are_money(tmp_path: Path) -> None:
     stage = replace(record.meta.stages[0], detail="16 receipts, 72014 minor units on both")
     text = page_of(replace(record, meta=replace(record.meta, stages=(stage,))))
     assert "16 receipts, 720.14 EUR on both" in text
+
+
+def stage_cases(record: RunRecord) -> list[tuple[str | None, list[str]]]:
+    """Return junit.xml's cases of stages, each with its problems."""
+    root = Xml.fromstring(junit_xml(verdict_of(record)))  # noqa: S314 - our own output
+    cases = [case for case in root.iter("testcase") if str(case.get("classname")).endswith(".stages")]
+    return [(case.get("name"), [problem.tag for problem in case]) for case in cases]
+
+
+def test_a_stage_that_was_not_seen_to_its_end_is_shown_as_such(tmp_path: Path) -> None:
+    """One with nothing to pass is not: on the page, for CI and in a comparison."""
+    record = sample(tmp_path, "go")
+    idle = replace(record.meta.stages[0], passed=None)
+    cut = replace(idle, asked=("masters",))
+    run, other = (replace(record, meta=replace(record.meta, stages=(stage,))) for stage in (cut, idle))
+    assert "? not seen to its end" in page_of(run)
+    assert "not seen to its end" not in page_of(other)
+    assert stage_cases(run) == [("parity", ["error"])]
+    assert stage_cases(other) == []
+    (row,) = [row for part in difference(verdict_of(other), verdict_of(run)).sections for row in part.changes]
+    assert (row.a, row.b) == ("nothing to pass", "not seen to its end")
 
 
 def test_a_threshold_is_told_in_words(tmp_path: Path) -> None:
