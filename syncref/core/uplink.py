@@ -146,6 +146,8 @@ def _hello_answered(state: UplinkState, event: HelloAnswered, options: UplinkOpt
         return _back_off(elsewhere, event.draw, options, alarm=Alarm(code=wrong[0], detail=wrong[1]))
     if state.phase is Phase.FORKED:
         return _probed(state, answer)
+    if event.head is not None and event.head.seq > state.head.seq:
+        state = replace(state, head=event.head)  # what was journaled without a word to this core
     return _compare(replace(state, answer=answer), options)
 
 

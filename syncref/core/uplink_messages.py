@@ -125,11 +125,12 @@ class EntriesLoaded(Struct, frozen=True, kw_only=True):
 
 
 class HelloAnswered(Struct, frozen=True, kw_only=True):
-    """A server answered the handshake of that number."""
+    """A server answered the handshake of that number. `head`: the journal's as it was stored at that time."""
 
     request: int
     answer: HelloAnswer
     draw: float = 0.5
+    head: Mark | None = None
 
 
 class BatchAcked(Struct, frozen=True, kw_only=True):

@@ -195,6 +195,8 @@ class Checkout:
                             result = encode(answer_of(effect))
                             till_sales.commit(connection, effect, incarnation=state.incarnation, result=result)
                         case Reply(prior=bytes() as stored):
+                            if state.head.seq > state.acked:  # its commit may have been told to nobody
+                                self._wake_uplink(state.head)
                             answer = with_sync(decode(stored), acked=state.acked, safe=state.safe)
                             return Done(answer=answer, made_now=False)
                         case Refuse():

@@ -328,7 +328,7 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
 
     def _hello(self, base: str, effect: SendHello) -> HelloAnswered:
         assert self.state is not None
-        state = self.state
+        state, stored = self.state, self._stored()
         hello = Hello(
             till=state.key.till,
             incarnation=state.key.incarnation,
@@ -337,10 +337,11 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
             head_hash=effect.head.hash,
             acked=state.acked,
             safe=state.safe,
-            cursor_pos=self._stored().cursor_pos,
+            cursor_pos=stored.cursor_pos,
         )
         answer = self._calls.hello(base, hello)
-        return HelloAnswered(request=effect.request, answer=answer, draw=self.draw())
+        head = stored.head if stored.key == state.key else None
+        return HelloAnswered(request=effect.request, answer=answer, draw=self.draw(), head=head)
 
     def _batch(self, base: str, effect: SendBatch) -> BatchAcked:
         assert self.state is not None

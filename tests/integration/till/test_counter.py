@@ -16,7 +16,7 @@ from syncref.store import till_schema as schema
 from syncref.store.till_journal import check_chain, stretch
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import provision
-from syncref.store.till_state import read_state
+from syncref.store.till_state import read_state, write_state
 from syncref.wire.entry import DayClosed, Receipt, decode_entry
 from tests.integration.till.shop import Counter, FixedClock, fill_catalogue
 
@@ -56,6 +56,19 @@ def test_the_same_op_id_gives_the_same_receipt_and_sells_once(counter: Counter) 
     with pytest.raises(OperationReused):
         counter.sell("P002", op_id=op_id)
     assert count(counter.database, "receipt") == 1
+
+
+def test_an_operation_that_is_asked_again_wakes_the_uplink_unless_it_is_acked(counter: Counter) -> None:
+    """Its commit may have happened while the answer and the look-up failed: nobody has told the uplink then."""
+    op_id = secrets.token_bytes(16)
+    sold = counter.sell("P001", op_id=op_id)
+    counter.woken.clear()
+    counter.sell("P001", op_id=op_id)
+    assert [mark.seq for mark in counter.woken] == [sold.seq]
+    with counter.database.step() as connection:
+        write_state(connection, acked=sold.seq)
+    counter.sell("P001", op_id=op_id)
+    assert len(counter.woken) == 1
 
 
 def test_an_operation_is_found_after_the_database_was_opened_anew(counter: Counter, till_dsn: str) -> None:

@@ -193,6 +193,17 @@ def test_a_busy_server_is_asked_again_without_a_new_sale(shop: Shop, server: Fak
     shop.until_acked()
 
 
+def test_a_sale_that_the_uplink_was_not_told_of_goes_with_the_next_handshake(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commit happened, the answer and the look-up failed, nobody asks again: it waits for no other sale."""
+    shop.until_acked()
+    monkeypatch.setattr(shop.till.desk._checkout, "_wake_uplink", lambda _: None)
+    shop.sell()
+    shop.till.uplink.look_again()
+    shop.until_acked()
+
+
 def test_an_expired_token_is_renewed(shop: Shop, server: FakeServer) -> None:
     """Tokens are short-lived; nobody is told."""
     shop.until_acked()

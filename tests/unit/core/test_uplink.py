@@ -81,8 +81,8 @@ class Uplink:
         """Return the effects of a kind."""
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
-    def answered(self, seq: int, salt: str = "own", **changes: Any) -> Uplink:
-        """Let the outstanding handshake be answered."""
+    def answered(self, seq: int, salt: str = "own", *, head: Mark | None = None, **changes: Any) -> Uplink:
+        """Let the outstanding handshake be answered; `head` is the journal's as it is stored."""
         fields: dict[str, Any] = {
             "session": SESSION,
             "term": TermWire(cluster="lab", n=3, id=b"t" * 16),
@@ -93,7 +93,7 @@ class Uplink:
             "server_ms": 1,
         }
         answer = HelloAnswer(**(fields | changes))
-        return self.on(HelloAnswered(request=self.state.request, answer=answer))
+        return self.on(HelloAnswered(request=self.state.request, answer=answer, head=head))
 
     def loaded(self, last: int) -> Uplink:
         """Let the entries up to `last` be loaded."""
@@ -398,6 +398,16 @@ def test_a_sale_in_a_quiet_session_is_sent_at_once() -> None:
     """Without another handshake."""
     up = waiting().on(ack(8)).loaded(9).on(ack(9))
     assert up.on(Wake(head=mark(10))).effects == [Load(after=9, limit=4)]
+
+
+def test_a_handshake_finds_what_was_journaled_without_a_word() -> None:
+    """A commit that was told to nobody is sent after the next handshake; a head of before moves nothing."""
+    up = Uplink(replace(NEW, term=TERM)).on(Wake()).answered(9)
+    up.on(TimerFired(timer=up.state.timer)).answered(9, head=mark(8))
+    assert (up.state.phase, up.state.head) == (Phase.READY, mark(9))
+    up.on(TimerFired(timer=up.state.timer)).answered(9, head=mark(11))
+    assert up.on(LocalHash(seq=9, hash=mark(9).hash)).only(Load).after == 9
+    assert up.state.head == mark(11)
 
 
 def test_a_newer_term_on_the_feed_is_remembered_and_ends_the_session() -> None:
