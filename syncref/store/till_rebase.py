@@ -114,6 +114,12 @@ def closed_journals(connection: Connection) -> list[Closed]:
     ]
 
 
+def end_of(connection: Connection, key: Key) -> Mark:
+    """Return the mark after which another journal continues this one, which is closed."""
+    row = connection.execute(select(continued).where(continued.c.incarnation == key.incarnation)).one()
+    return Mark(seq=row.seq, hash=bytes(row.hash))
+
+
 def lineage(connection: Connection) -> list[bytes]:
     """Return this till's incarnations in the order in which they continue one another, the present one last."""
     found = [read_state(connection).incarnation]

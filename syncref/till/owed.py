@@ -23,10 +23,10 @@ from syncref.core.uplink_messages import (
     UplinkState,
     Wake,
 )
-from syncref.domain.identity import Mark, Term, genesis_hash
+from syncref.domain.identity import Key, Mark, Term, genesis_hash
 from syncref.store.till_prune import anchor_of
-from syncref.store.till_rebase import Closed, recall
-from syncref.store.till_state import write_state
+from syncref.store.till_rebase import Closed, end_of, recall
+from syncref.store.till_state import read_state, write_state
 from syncref.till.uplink import Uplink, UplinkParts
 
 
@@ -38,16 +38,24 @@ class OwedUplink(Uplink):
         self._closed = closed
         self._grown = grown
 
+    @property
+    def journal(self) -> Key:
+        """The journal that is sent."""
+        return self._closed.key
+
     def begin(self) -> tuple[UplinkState, Iterable[UplinkEvent]]:
         """Begin with nothing acked: the handshake says how far the server is."""
-        stored = self._stored()
+        with self._database.read() as connection:
+            stored = read_state(connection)
+            lowest = anchor_of(connection, self._closed.key)
+            common = end_of(connection, self._closed.key)
+        if common != self._closed.common:  # a recall of unknown outcome did happen
+            self._ended(common, into=stored.key, head=stored.head)
         self._cluster = stored.cluster
         term = None
         if stored.term_n is not None and stored.term_id is not None:
             term = Term(cluster=stored.cluster, n=stored.term_n, id=stored.term_id)
-        key, common = self._closed.key, self._closed.common
-        with self._database.read() as connection:
-            lowest = anchor_of(connection, key)
+        key = self._closed.key
         anchor = lowest or Mark(seq=0, hash=genesis_hash(cluster=stored.cluster, key=key))
         state = UplinkState(key=key, head=common, anchor=anchor, term=term, frozen=True)
         return state, [Wake(head=common)] if self._parts.wanted() else []
@@ -81,13 +89,20 @@ class OwedUplink(Uplink):
                 return super().carry_out(effect)
 
     def continue_from(self, effect: Rebase | Recall) -> Recalled:
-        """Let this journal end where a server has it otherwise, and the own one go on with the rest."""
+        """Let this journal end where a server has it otherwise, and the own one go on with the rest.
+
+        Raises CommitUnknown.
+        """
         made = recall(self._database, frozen=self._closed.key, common=effect.common)
-        self._closed = Closed(key=self._closed.key, common=effect.common)
+        self._ended(effect.common, into=made.key, head=made.head)
+        return Recalled(head=effect.common)
+
+    def _ended(self, common: Mark, *, into: Key, head: Mark) -> None:
+        moved = self._closed.common.seq - common.seq
+        self._closed = Closed(key=self._closed.key, common=common)
         detail = (
-            f"journal {self._closed.key.incarnation.hex()} agrees with the server up to {effect.common.seq}, "
-            f"{made.moved} later entries journaled anew in {made.key.incarnation.hex()}"
+            f"journal {self._closed.key.incarnation.hex()} agrees with the server up to {common.seq}, "
+            f"{moved} later entries journaled anew in {into.incarnation.hex()}"
         )
         self._parts.alarms.raise_("journal", "recalled", detail)
-        self._grown(made.head)
-        return Recalled(head=effect.common)
+        self._grown(head)

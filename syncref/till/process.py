@@ -22,7 +22,7 @@ from syncref.metrics import Meter
 from syncref.store.till_journal import check_chain
 from syncref.store.till_open import TillDatabase
 from syncref.store.till_provision import identity
-from syncref.store.till_rebase import Closed, closed_journals
+from syncref.store.till_rebase import Closed
 from syncref.store.till_reserve_table import reserve_of
 from syncref.store.till_state import TillState
 from syncref.till.alarms import Alarms
@@ -70,7 +70,6 @@ class Till:
         self._wallet = Wallet(doubt=self._doubted)
         self.tls = server_tls(settings.till.certificate_file, settings.till.key_file)
         self.caretaker = Caretaker(self.database, self.reserve)
-        self._closed = self._closed_journals()
         self.uplink = Uplink(
             self._parts(),
             retention_s=settings.sync.retention_s,
@@ -105,8 +104,6 @@ class Till:
         with suppress(SyncrefError):  # the caretaker tries again, and says why it could not
             self.reserve.fill()
         self.sync.start()
-        for closed in self._closed:
-            self._owe(closed)
         self.timetable.start()
 
     def stop(self) -> None:
@@ -145,12 +142,9 @@ class Till:
         else:
             self.alarms.raise_(f"server {base}", "untrusted_server", objection)
 
-    def _closed_journals(self) -> list[Closed]:
-        with self.database.read() as connection:
-            return closed_journals(connection)
-
     def _owe(self, closed: Closed) -> None:
-        self.sync.owe(OwedUplink(self._parts(), closed, grown=self.uplink.wake))
+        if all(owed.journal != closed.key for owed in self.sync.owed):
+            self.sync.owe(OwedUplink(self._parts(), closed, grown=self.uplink.wake))
 
     def _parts(self) -> UplinkParts:
         return UplinkParts(

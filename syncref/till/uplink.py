@@ -1,7 +1,8 @@
 """The uplink's shell: carries the uplink core's effects out against the till's database and the servers.
 
 Keeps: what a message rests on is stored before it is sent; a backlog of any length goes through memory batch by
-batch; a journal that the server has otherwise is continued under a new incarnation, and the till sells on.
+batch; a journal that the server has otherwise is continued under a new incarnation, and the till sells on;
+whether that was committed is read from the reopened database where nobody knows.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ from syncref.core.uplink_messages import (
 from syncref.domain.identity import Key, Mark, Term, genesis_hash
 from syncref.errors import SyncrefError
 from syncref.store.till_journal import hash_at, persist_progress, stretch
-from syncref.store.till_open import TillDatabase
+from syncref.store.till_open import TillDatabase, unknown_outcome
 from syncref.store.till_prune import anchor_of, closed_days, prunable, prune
-from syncref.store.till_rebase import Closed, rebase
+from syncref.store.till_rebase import Closed, closed_journals, rebase
 from syncref.store.till_state import TillState, read_state
 from syncref.till.alarms import Alarms
 from syncref.till.clock import TillClock
@@ -79,7 +80,7 @@ class UplinkParts:
 
 
 class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
-    """Sends one till's journal."""
+    """Sends one till's journal. `owe` is told of each journal that another continues, at every beginning again."""
 
     def __init__(
         self,
@@ -143,6 +144,10 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
     def begin(self) -> tuple[UplinkState, Iterable[UplinkEvent]]:
         """Return the state as stored; wake at once when it is time to sync."""
         stored = self._stored()
+        if self.state is not None and self.state.key != stored.key:  # a rebase of unknown outcome did happen
+            was, now = self.state.key.incarnation.hex(), stored.incarnation.hex()
+            self._alarms.raise_("journal", "rebased", f"journal {was} is continued as {now}")
+        self._owe_closed()
         self._cluster = stored.cluster
         term = None
         if stored.term_n is not None and stored.term_id is not None:
@@ -161,6 +166,13 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
             cursor_pos=stored.cursor_pos,
         )
         return state, [Wake(head=stored.head)] if self._wanted() else []
+
+    def _owe_closed(self) -> None:
+        if self._owe is not None:
+            with self._database.read() as connection:
+                closed = closed_journals(connection)
+            for journal in closed:
+                self._owe(journal)
 
     def step(self, state: UplinkState, event: UplinkEvent) -> tuple[UplinkState, Iterable[UplinkEffect]]:
         """Take one step of the core. A head told before a rebase is of the journal before it."""
@@ -213,6 +225,9 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
                 case Load():
                     return self._load(effect)
         except SyncrefError as error:
+            if isinstance(effect, Rebase | Recall) and unknown_outcome(error):
+                self._database.reopen()
+                raise  # this core begins anew, with the journal that is stored then
             self.failed(error)
             return None if isinstance(effect, Prune) else StoreFailed(draw=self.draw())
 
@@ -222,16 +237,16 @@ class Uplink(Worker[UplinkState, UplinkEvent, UplinkEffect]):
         return self.state.key
 
     def continue_from(self, effect: Rebase | Recall) -> Rebased | Recalled:
-        """Go on under a new key from where the server has the journal otherwise."""
+        """Go on under a new key from where the server has the journal otherwise. Raises CommitUnknown."""
         old = self._key
+        self._rebased = True  # before the commit: its answer may get lost, and sales go on in the new journal
+        self._progress.moved(acked=0, safe=0)
         made = rebase(self._database, old=old, common=effect.common, at_ms=self._clock.now_ms())
-        self._rebased = True
         detail = (
             f"journal {old.incarnation.hex()} agrees with the server up to {effect.common.seq}, "
             f"continued as {made.key.incarnation.hex()} with {made.moved} entries journaled anew"
         )
         self._alarms.raise_("journal", "rebased", detail)
-        self._progress.moved(acked=0, safe=0)
         if self._owe is not None and effect.common.seq:
             self._owe(Closed(key=old, common=effect.common))
         return Rebased(key=made.key, head=made.head, genesis=made.genesis)

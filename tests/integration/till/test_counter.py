@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from pathlib import Path
 from unittest import mock
 
@@ -201,13 +202,14 @@ def test_disk_full_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
 
 
 def failing_once(database: TillDatabase, *, after: bool) -> mock._patch[object]:
-    """Fail the next commit, after or before it has happened, until the end of the block."""
+    """Fail this thread's next commit, after or before it has happened, until the end of the block."""
+    failing = threading.get_ident()
     dialect = database._engine.dialect
     real = dialect.do_commit
     left = [1]
 
     def commit(connection: object) -> None:
-        fails = bool(left) and bool(left.pop())
+        fails = threading.get_ident() == failing and bool(left) and bool(left.pop())
         if after or not fails:
             real(connection)  # type: ignore[arg-type]
         if fails:

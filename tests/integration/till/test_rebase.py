@@ -23,10 +23,12 @@ from syncref.store.till_schema import (
     till,
     z_report,
 )
+from syncref.till import owed, uplink
 from syncref.till.process import Till
 from syncref.wire.entry import Continued, Receipt, decode_entry
 from syncref.wire.sync import TermWire
 from tests.integration.till.fake_server import FakeServer
+from tests.integration.till.test_counter import failing_once
 from tests.integration.till.test_sync import Shop, open_shop, server, shop
 
 __all__ = ["server", "shop"]
@@ -65,6 +67,27 @@ def roll_back(shop: Shop, dsn: str, image: Image) -> None:
     shop.till.start()
 
 
+@pytest.fixture(params=["answered", "happened", "not_happened"])
+def commit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the answer to the first commit of a rebase, and of a recall, get lost: whether it happened or not."""
+    outcome: str = request.param
+
+    def losing(real: Any) -> Any:
+        left = [outcome != "answered"]
+
+        def run(database: TillDatabase, **asked: Any) -> Any:
+            if not left or not left.pop():
+                return real(database, **asked)
+            with failing_once(database, after=outcome == "happened"):
+                return real(database, **asked)
+
+        return run
+
+    monkeypatch.setattr(uplink, "rebase", losing(uplink.rebase))
+    monkeypatch.setattr(owed, "recall", losing(owed.recall))
+
+
+@pytest.mark.usefixtures("commit")
 def test_a_till_whose_disk_was_rolled_back_doubles_nothing_and_sells_on(
     shop: Shop, server: FakeServer, till_dsn: str
 ) -> None:
@@ -80,6 +103,8 @@ def test_a_till_whose_disk_was_rolled_back_doubles_nothing_and_sells_on(
     shop.until(lambda: shop.state().incarnation != old, "the new incarnation")
     shop.sell(2)
     shop.until_acked()
+    assert "rebased" in (shop.state().alarm or "")
+    assert [upload.journal.incarnation for upload in shop.till.sync.owed] == [old]
     assert server.entries[old] == kept
     first, *rest = (decode_entry(payload) for payload in server.entries[shop.state().incarnation])
     assert isinstance(first, Continued)
@@ -152,6 +177,7 @@ def test_what_was_common_is_still_owed_to_a_server_that_lost_it(
     shop.until(lambda: len(receipts_of(server)) == 5, "all receipts")
 
 
+@pytest.mark.usefixtures("commit")
 def test_what_a_server_has_otherwise_of_an_old_journal_goes_on_in_the_new_one(
     shop: Shop, server: FakeServer, till_dsn: str
 ) -> None:
@@ -179,6 +205,7 @@ def test_what_a_server_has_otherwise_of_an_old_journal_goes_on_in_the_new_one(
     assert len({entry.op_id for entry in found}) == 5
     assert [entry.op_id for entry in found if entry.number is not None] == own
     shop.until_acked()
+    assert "recalled" in (shop.state().alarm or "")
     with shop.till.database.read() as connection:
         assert check_chain(connection, where="here") == shop.state().head
         rows = connection.execute(select(receipt.c.op_id, receipt.c.incarnation, receipt.c.seq)).all()
