@@ -142,7 +142,7 @@ def _page(state: DownlinkState, event: PageArrived, options: DownlinkOptions) ->
         return _stay(state)
     state = _came(state, full=event.page.after is not None, took_ms=event.took_ms, options=options)
     term = _term(event.page.term)
-    wrong = distrust(state.term, term)
+    wrong = distrust(state.term, term, cluster=options.cluster)
     if wrong is not None:
         return _elsewhere(state, event.draw, options, alarm=Alarm(code=wrong[0], detail=wrong[1]))
     met: tuple[DownlinkEffect, ...] = ()
@@ -298,7 +298,7 @@ def _chunk(state: DownlinkState, event: ChunkArrived, options: DownlinkOptions) 
     chunk = event.chunk
     state = _came(state, full=chunk.after is not None, took_ms=event.took_ms, options=options)
     term = _term(chunk.term)
-    wrong = distrust(state.term, term)
+    wrong = distrust(state.term, term, cluster=options.cluster)
     if wrong is not None:
         return _elsewhere(state, event.draw, options, alarm=Alarm(code=wrong[0], detail=wrong[1]))
     met: tuple[DownlinkEffect, ...] = ()

@@ -27,6 +27,7 @@ class DownPhase(Enum):
 class DownlinkOptions(Struct, frozen=True, kw_only=True):
     """`wait_ms`: how long a server may hold an answer while nothing changes; `tables` in loading order.
 
+    cluster   the till's own: no other's server is believed
     pause_ms  how long to rest after a run that did not move the cursor: an open transaction on the server
               holds the horizon back, and its answers would come at once, again and again
     page_rows how many rows a page or chunk is to have at most
@@ -34,6 +35,7 @@ class DownlinkOptions(Struct, frozen=True, kw_only=True):
               so is the last of `steady_pages` that came at all
     """
 
+    cluster: str
     servers: int = 1
     wait_ms: int = 20_000
     pause_ms: int = 500

@@ -14,12 +14,15 @@ def next_number(above: int, *, rank: int, ranks: int) -> int:
     return number + (rank - number) % ranks
 
 
-def distrust(known: Term | None, told: Term) -> tuple[str, str] | None:
-    """Return (alarm code, detail) when a server's term must not be believed or remembered, else None."""
+def distrust(known: Term | None, told: Term, *, cluster: str) -> tuple[str, str] | None:
+    """Return (alarm code, detail) when a server's term must not be believed or remembered, else None.
+
+    `cluster` is the till's own, which it knows before it has met any term.
+    """
+    if told.cluster != cluster:
+        return "foreign_cluster", f"{told.cluster} is not {cluster}"
     if known is None:
         return None
-    if told.cluster != known.cluster:
-        return "foreign_cluster", f"{told.cluster} is not {known.cluster}"
     if told.n < known.n:
         return "stale_server", f"term {told.n} is older than {known.n}"
     if told.n == known.n and told.id != known.id:

@@ -140,7 +140,7 @@ def _hello_answered(state: UplinkState, event: HelloAnswered, options: UplinkOpt
         return _stay(state)
     answer = event.answer
     told = Term(cluster=answer.term.cluster, n=answer.term.n, id=answer.term.id)
-    wrong = distrust(state.term, told)
+    wrong = distrust(state.term, told, cluster=options.cluster)
     if wrong is not None:
         elsewhere = replace(state, server_index=(state.server_index + 1) % options.servers, probe=None)
         return _back_off(elsewhere, event.draw, options, alarm=Alarm(code=wrong[0], detail=wrong[1]))

@@ -26,8 +26,12 @@ class Phase(Enum):
 
 
 class UplinkOptions(Struct, frozen=True, kw_only=True):
-    """`servers` is the length of the ordered server list; `keepalive_ms` how long a quiet session is trusted."""
+    """`cluster` is the till's own, and no other's server is believed.
 
+    `servers` is the length of the ordered server list; `keepalive_ms` how long a quiet session is trusted.
+    """
+
+    cluster: str
     servers: int = 1
     batch_entries: int = 500
     backoff_base_ms: int = 50

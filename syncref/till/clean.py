@@ -139,12 +139,15 @@ def _why(tails: list[Tail], unsafe: int, trouble: str) -> str:
 
 
 def _uplinks(database: TillDatabase, settings: TillSettings, secret: str) -> tuple[Uplink, list[OwedUplink]]:
+    with database.read() as connection:
+        cluster = read_state(connection).cluster
+        closed = closed_journals(connection)
     options = UplinkOptions(
+        cluster=cluster,
         servers=len(settings.till.servers),
         batch_entries=settings.sync.batch_entries,
         backoff_max_ms=min(settings.sync.backoff_max_ms, 1000),
     )
-
     verifier = verifier_of(settings, database)
 
     def parts() -> UplinkParts:
@@ -164,7 +167,5 @@ def _uplinks(database: TillDatabase, settings: TillSettings, secret: str) -> tup
             wanted=lambda: True,
         )
 
-    with database.read() as connection:
-        closed = closed_journals(connection)
     uplink = Uplink(parts(), retention_s=NEVER_PRUNE_S)
     return uplink, [OwedUplink(parts(), one, grown=uplink.wake) for one in closed]

@@ -66,6 +66,7 @@ class Till:
         self.times = SyncTimes(continuous=settings.sync.continuous)
         self.alarms = Alarms(self.database)
         self._secret = secret
+        self._cluster = state.cluster
         self._verifier = verifier_of(settings, self.database)
         self._wallet = Wallet(doubt=self._doubted)
         self.tls = server_tls(settings.till.certificate_file, settings.till.key_file)
@@ -152,6 +153,7 @@ class Till:
             calls=self._calls(),
             servers=self.settings.till.servers,
             options=UplinkOptions(
+                cluster=self._cluster,
                 servers=len(self.settings.till.servers),
                 batch_entries=self.settings.sync.batch_entries,
                 backoff_max_ms=self.settings.sync.backoff_max_ms,
@@ -183,6 +185,7 @@ class Till:
             calls=self._calls(),
             servers=self.settings.till.servers,
             options=DownlinkOptions(
+                cluster=self._cluster,
                 servers=len(self.settings.till.servers),
                 backoff_max_ms=self.settings.sync.backoff_max_ms,
                 good_ms=self.settings.sync.request_timeout_ms // 4,

@@ -34,12 +34,14 @@ class Scene:
         self.timelines = 1
         self.retention_ms = plan.retention_ms
         self.uplink_options = UplinkOptions(
+            cluster=CLUSTER,
             servers=2,
             batch_entries=plan.batch_entries,
             backoff_max_ms=2000,
             keepalive_ms=plan.settings.get("keepalive_ms", 3000),
         )
         self.downlink_options = DownlinkOptions(
+            cluster=CLUSTER,
             servers=2,
             wait_ms=plan.settings.get("wait_ms", 4000),
             backoff_max_ms=2000,

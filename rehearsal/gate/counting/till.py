@@ -138,7 +138,7 @@ def _send(database: TillDatabase, server: _Server, counter: Statements) -> dict[
         UplinkParts(
             database=database, calls=server, servers=("http://gate",), progress=arrival, clock=_Clock(),
             alarms=Alarms(database), wanted=lambda: True,
-            options=UplinkOptions(servers=1, batch_entries=BATCH, backoff_max_ms=1000),
+            options=UplinkOptions(cluster=CLUSTER, servers=1, batch_entries=BATCH, backoff_max_ms=1000),
         )
     )  # fmt: skip
     counter.take()

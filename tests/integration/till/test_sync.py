@@ -16,6 +16,7 @@ from syncref.store.till_provision import provision
 from syncref.store.till_state import TillState, read_state
 from syncref.till.process import Till
 from syncref.wire.entry import Continued, Receipt, decode_entry
+from syncref.wire.sync import TermWire
 from tests.integration.till.fake_server import FakeServer
 from tests.integration.till.shop import CATALOGUE
 
@@ -182,6 +183,27 @@ def test_the_next_server_is_found(till_dsn: str, tmp_path: Path, server: FakeSer
         shop.until_acked()
     finally:
         shop.till.stop()
+
+
+def test_a_new_till_that_meets_another_clusters_server_believes_its_own_alone(
+    till_dsn: str, tmp_path: Path, server: FakeServer
+) -> None:
+    """The first of its list is another shop's, which knows it too: nothing is rebased, loaded or sent there."""
+    other = FakeServer()
+    other.term = TermWire(cluster="elsewhere", n=5, id=bytes(16))
+    shop = open_shop(till_dsn, tmp_path, other, server)
+    first = shop.state().incarnation
+    shop.till.start()
+    try:
+        shop.until_loaded()
+        shop.open_day()
+        shop.until_acked()
+        assert "POST /v1/hello" in other.requests
+        assert "POST /v1/journal" not in other.requests
+        assert (shop.state().incarnation, shop.state().term_n) == (first, server.term.n)
+    finally:
+        shop.till.stop()
+        other.close()
 
 
 def test_a_busy_server_is_asked_again_without_a_new_sale(shop: Shop, server: FakeServer) -> None:

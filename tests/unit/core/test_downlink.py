@@ -45,7 +45,7 @@ from syncref.wire.sync import FeedPage, FeedRow, LoadChunk, TermWire
 
 TERM = Term(cluster="lab", n=1, id=b"1" * 16)
 NEXT = Term(cluster="lab", n=2, id=b"2" * 16)
-OPTIONS = DownlinkOptions(servers=2, tables=("product", "price"))
+OPTIONS = DownlinkOptions(cluster="lab", servers=2, tables=("product", "price"))
 LOADED = DownlinkState(cursor=Cursor(term=TERM, pos=100), loaded=True, term=TERM)
 ROW = FeedRow(table="product", row=("milk", "Milk", "A", None, 1), version=4)
 FRESH = b"r" * 16
@@ -427,6 +427,16 @@ def test_a_chunk_of_an_older_term_is_told_and_asked_for_elsewhere() -> None:
     assert down.only(Alarm).code == "stale_server"
     assert down.only(Alarm).detail
     assert down.state.server_index == 1
+
+
+def test_a_new_till_takes_no_masters_of_another_cluster() -> None:
+    """Neither chunks nor pages, though it has met no term yet; and the other's is not remembered."""
+    foreign = Term(cluster="shop", n=7, id=b"7" * 16)
+    loading = Downlink(DownlinkState()).on(Wake()).chunk("product", None, term=foreign)
+    following = Downlink(replace(LOADED, term=None)).on(Wake()).page(term=foreign)
+    for down in (loading, following):
+        assert down.effects == [Alarm(code="foreign_cluster", detail="shop is not lab"), down.only(SetTimer)]
+        assert (down.state.phase, down.state.term, down.state.server_index) == (DownPhase.BACKOFF, None, 1)
 
 
 def fail(down: Downlink, times: int, *, took_ms: int = 5000) -> Downlink:

@@ -46,7 +46,7 @@ from syncref.wire.sync import Ack, HelloAnswer, TermWire
 KEY = Key(till="T01", incarnation=b"i" * 16)
 TERM = Term(cluster="lab", n=3, id=b"t" * 16)
 SESSION = b"s" * 16
-OPTIONS = UplinkOptions(servers=2, batch_entries=4)
+OPTIONS = UplinkOptions(cluster="lab", servers=2, batch_entries=4)
 T = TypeVar("T")
 
 
@@ -200,6 +200,17 @@ def test_a_server_of_a_wrong_term_is_left_and_its_term_forgotten(term: TermWire,
     assert up.only(Alarm).code == code
     assert up.state.term == TERM
     assert up.state.session is None
+    assert up.on(TimerFired(timer=up.state.timer)).only(SendHello).server_index == 1
+
+
+def test_a_new_till_refuses_another_clusters_server_and_rebases_nothing_for_it() -> None:
+    """It has met no term yet, but knows its cluster; the other's genesis hashes would look like a fork."""
+    up = Uplink().on(Wake()).answered(0, "other", term=TermWire(cluster="shop", n=9, id=b"z" * 16))
+    assert up.effects == [
+        Alarm(code="foreign_cluster", detail="shop is not lab"),
+        SetTimer(timer=up.state.timer, delay_ms=up.only(SetTimer).delay_ms),
+    ]
+    assert (up.state.phase, up.state.term) == (Phase.BACKOFF, None)
     assert up.on(TimerFired(timer=up.state.timer)).only(SendHello).server_index == 1
 
 
@@ -465,7 +476,7 @@ def test_a_journal_that_does_not_go_on_where_the_server_is_raises_an_alarm() -> 
 
 def test_a_failed_request_is_tried_at_the_next_server_with_nothing_of_the_old_one() -> None:
     """Session, what was under way and any search for a fork are over."""
-    three = UplinkOptions(servers=3)
+    three = UplinkOptions(cluster="lab", servers=3)
     state = Uplink().on(Wake()).state
     asked = []
     for _ in range(4):

@@ -34,10 +34,10 @@ from syncref.core.step import replace
 from syncref.domain.identity import Cursor, Key, Term
 from syncref.wire.sync import FeedPage, LoadChunk
 
-OPTIONS = DownlinkOptions(servers=1, tables=(TABLE,))
 KEY = Key(till="T01", incarnation=b"i" * 16)
 FIRST = Term(cluster="lab", n=1, id=b"first")
 SECOND = Term(cluster="lab", n=2, id=b"second")
+OPTIONS = DownlinkOptions(cluster=FIRST.cluster, servers=1, tables=(TABLE,))
 _step = lru_cache(maxsize=300_000)(downlink.step)
 _encode = msgspec.msgpack.Encoder().encode
 

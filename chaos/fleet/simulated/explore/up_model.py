@@ -36,7 +36,7 @@ from syncref.domain.identity import Key, Mark, Term
 from syncref.wire.entry import Continued, encode_entry
 from syncref.wire.sync import Ack, Batch, Hello, HelloAnswer, TermWire
 
-OPTIONS = UplinkOptions(servers=2, batch_entries=2)
+OPTIONS = UplinkOptions(cluster=FIRST_TERM.cluster, servers=2, batch_entries=2)
 BASKET = Basket(lines=(LineAsked(sku="p", qty=1000),), payments=(PaymentAsked(tender="cash", amount=None),))
 OFFER = Offer(sku="p", active=True, tax_rate_bp=700, prices=(PriceRow(valid_from_ms=0, amount=100, version=1),))
 _step = lru_cache(maxsize=300_000)(uplink.step)

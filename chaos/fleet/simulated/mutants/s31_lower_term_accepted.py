@@ -17,9 +17,9 @@ _distrust = terms.distrust
 _wrong_reign = ingest._wrong_reign
 
 
-def distrust(known: Term | None, told: Term) -> tuple[str, str] | None:
+def distrust(known: Term | None, told: Term, *, cluster: str) -> tuple[str, str] | None:
     """Believe an older term."""
-    wrong = _distrust(known, told)
+    wrong = _distrust(known, told, cluster=cluster)
     return None if wrong is not None and wrong[0] == "stale_server" else wrong
 
 
