@@ -10,16 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaos.errors import ChaosError
+from rehearsal.checkers import experience, validity
 from rehearsal.conduct import CouldNotRun, conduct
 from rehearsal.evidence.reader import Evidence, EvidenceMissing
-from rehearsal.model import Outcome, RunRecord, Verdict
+from rehearsal.judge import conclude as conclusion
+from rehearsal.model import CheckResult, Outcome, RunRecord, ThresholdResult, Verdict
+from rehearsal.plan.threshold import ThresholdInvalid, parse_threshold
 from rehearsal.progress import Progress
 from rehearsal.suite.capacity import Capacity, capacity
-from rehearsal.suite.plan import Planned, Suite
+from rehearsal.suite.plan import CapacityPlan, Planned, Suite
 from rehearsal.suite.resources import Span, ran_out
 from rehearsal.suite.windows import WINDOW_S, Stretch, stretches
 
-SATURATED = ("validity", "experience")  # what a ramp to the limit is bound to leave unknown
+SATURATED = frozenset({"the host was saturated", "the load generator was late"})  # as validity says it
+FELT = frozenset({"experience", "hardware"})  # claims that a ramp to the limit is bound to leave unknown
 Conduct = Callable[[Planned, Progress], RunRecord]
 
 
@@ -74,7 +78,7 @@ def judged(planned: Planned, record: RunRecord) -> Ran:
     if found is None:
         return replace(ran, outcome=worse(verdict), why=f"too few receipts to tell a capacity; {why}")
     found = replace(found, ran_out=_ran_out(record, found))
-    outcome, why = _of_capacity(planned, record, found)
+    outcome, why = _of_capacity(planned.capacity, record, found)
     return replace(ran, outcome=outcome, why=why, capacity=found)
 
 
@@ -83,20 +87,43 @@ def worse(verdict: Outcome) -> Outcome:
     return Outcome.NO_GO if verdict is Outcome.NO_GO else Outcome.INCONCLUSIVE
 
 
-def _of_capacity(planned: Planned, record: RunRecord, found: Capacity) -> tuple[Outcome, str]:
-    """A ramp is meant to reach a limit: what counts is that nothing was convicted, and how far it got."""
-    assert planned.capacity is not None
-    if record.judgement.verdict is Outcome.NO_GO:
-        return Outcome.NO_GO, f"{record.judgement.why}; {found.text}"
-    unknown = [check.name for check in record.judgement.checks if check.verdict is Verdict.UNKNOWN]
-    if [name for name in unknown if name not in SATURATED]:
-        return Outcome.INCONCLUSIVE, f"{record.judgement.why}; {found.text}"
+def _of_capacity(planned: CapacityPlan, record: RunRecord, found: Capacity) -> tuple[Outcome, str]:
+    """A ramp is meant to reach a limit: what counts is all that saturation does not spoil, and how far it got."""
+    judgement = record.judgement
+    own = {rule.figure for rule in planned.until}
+    rest, why = conclusion(
+        [check for check in judgement.checks if not _saturated(check)],
+        [rule for rule in judgement.thresholds if rule.passed is not None or _figure(rule) not in own],
+        [claim for claim in judgement.claims if claim.name not in FELT],
+    )
+    if rest is not Outcome.GO:
+        return rest, f"{why}; {found.text}"
+    if record.meta.interrupted:
+        return Outcome.INCONCLUSIVE, f"the run was interrupted; {found.text}"
     reached = found.per_till_s if found.of == "till" else found.per_s
-    if reached >= planned.capacity.at_least:
+    if reached >= planned.at_least:
         return Outcome.GO, found.text
-    asked = f"{found.text}; {planned.capacity.at_least:g} receipts/s were asked for"
-    saturated = any(text.startswith(("the machine", "the load")) for text in found.ran_out[:1])
-    return (Outcome.INCONCLUSIVE if saturated or found.broke is None else Outcome.NO_GO), asked
+    asked = f"{found.text}; {planned.at_least:g} receipts/s were asked for"
+    lab = any(text.startswith(("the machine", "the load")) for text in found.ran_out[:1])
+    return (Outcome.INCONCLUSIVE if lab or found.broke is None else Outcome.NO_GO), asked
+
+
+def _saturated(check: CheckResult) -> bool:
+    """Whether a checker can't tell for no other reason than that the ramp reached the machine's limit."""
+    if check.verdict is not Verdict.UNKNOWN:
+        return False
+    if check.name == experience.NAME:
+        return True  # what is felt at the limit is what the capacity itself tells
+    said = [row.get("what") for row in check.evidence]
+    return check.name == validity.NAME and bool(said) and SATURATED.issuperset(said)
+
+
+def _figure(rule: ThresholdResult) -> str | None:
+    """Return the figure that a rule is about, None when the rule can't be read."""
+    try:
+        return parse_threshold(rule.rule).figure
+    except ThresholdInvalid:
+        return None
 
 
 def _ran_out(record: RunRecord, found: Capacity) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.errors import CannotRun
 from rehearsal.evidence.reader import Evidence
-from rehearsal.model import CheckResult, Machine, Outcome, RunRecord, Verdict
+from rehearsal.model import CheckResult, Claim, Machine, Outcome, RunRecord, ThresholdResult, Verdict
 from rehearsal.plan.threshold import parse_threshold
 from rehearsal.progress import Progress
 from rehearsal.suite.capacity import Capacity, capacity
@@ -193,13 +193,92 @@ def test_a_ramp_with_wrong_or_unknown_money_is_no_go_or_open(
     assert ran.outcome is outcome
 
 
-def test_a_saturated_machine_does_not_spoil_a_ramp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ramp is meant to saturate; what counts is that no checker convicts and how far it got."""
+def unknown(name: str, *what: str) -> CheckResult:
+    """Return a checker that can't tell, for these reasons."""
+    rows = tuple({"verdict": "UNKNOWN", "what": text} for text in what)
+    return CheckResult(name=name, verdict=Verdict.UNKNOWN, detail="; ".join(what), evidence=rows)
+
+
+def ramped(folder: Path, monkeypatch: pytest.MonkeyPatch, made: RunRecord, *, at_least: float = 4) -> Ran:
+    """Return what a suite says of a ramp that did 13 receipts a second on each till before it broke."""
     monkeypatch.setattr("rehearsal.suite.run.stretches", lambda _: tuple(ramp(20, 30, 40, 60, 900, 900)))
-    checks = (("validity", Verdict.UNKNOWN), ("money", Verdict.VALID))
-    made = record(tmp_path / "runs" / "r", Outcome.INCONCLUSIVE, *checks)
-    ran = judged(planned(tmp_path).runs[-1], made)
+    run = planned(folder).runs[-1]
+    assert run.capacity is not None
+    return judged(replace(run, capacity=replace(run.capacity, at_least=at_least)), made)
+
+
+def open_run(folder: Path, *checks: CheckResult) -> RunRecord:
+    """Return the record of a run whose verdict is INCONCLUSIVE by these checks alone."""
+    made = sample(folder / "runs" / "r", "go")
+    replaced = {check.name: check for check in made.judgement.checks} | {check.name: check for check in checks}
+    return replace(
+        made,
+        judgement=replace(made.judgement, verdict=Outcome.INCONCLUSIVE, checks=tuple(replaced.values())),
+    )
+
+
+def test_a_saturated_machine_does_not_spoil_a_ramp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ramp is meant to saturate; what counts is that nothing else is open and how far it got."""
+    made = open_run(
+        tmp_path,
+        unknown("validity", "the host was saturated", "the load generator was late"),
+        unknown("experience", "does not hold, on a saturated host"),
+    )
+    felt = tuple(
+        replace(c, verdict=Verdict.UNKNOWN) if c.name == "experience" else c for c in made.judgement.claims
+    )
+    limit = ThresholdResult(rule="sale.p99 <= 300ms", measured="900 ms, not judged", passed=None)
+    made = replace(made, judgement=replace(made.judgement, thresholds=(limit,), claims=felt))
+    ran = ramped(tmp_path, monkeypatch, made)
     assert (ran.outcome, ran.capacity is not None) == (Outcome.GO, True)
+    assert ramped(tmp_path, monkeypatch, made, at_least=90).outcome is Outcome.NO_GO
+
+
+@pytest.mark.parametrize("at_least", [4, 90])
+@pytest.mark.parametrize(
+    "what",
+    [
+        (), ("the run was interrupted",), ("an evidence file is missing",), ("the load generator failed",),
+        ("the lab had trouble",), ("too few sales",), ("the host was saturated", "history has a hole"),
+    ],
+)  # fmt: skip
+def test_a_ramp_is_open_when_the_run_itself_was_invalid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: tuple[str, ...], at_least: float
+) -> None:
+    """Saturation alone is forgiven: a run that shows nothing shows neither a GO nor that too little was done."""
+    made = open_run(tmp_path, unknown("validity", *what))
+    assert ramped(tmp_path, monkeypatch, made, at_least=at_least).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("rule", ["sync.lag.p99 <= 1s", "settlement == exact", "not a rule"])
+def test_a_ramp_is_open_while_a_threshold_is_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    """Only what the capacity is about may stay untold at the limit."""
+    made = open_run(tmp_path)
+    open_rule = ThresholdResult(rule=rule, measured="not measured", passed=None)
+    made = replace(made, judgement=replace(made.judgement, thresholds=(open_rule,)))
+    ran = ramped(tmp_path, monkeypatch, made)
+    assert (ran.outcome, rule in ran.why) == (Outcome.INCONCLUSIVE, True)
+
+
+def test_a_ramp_is_open_while_a_claim_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that nothing supports is no GO, however far the ramp got."""
+    made = open_run(tmp_path)
+    claim = Claim(name="offline", claimed=True, why="no till sold while cut off", verdict=Verdict.UNKNOWN)
+    made = replace(made, judgement=replace(made.judgement, claims=(claim,)))
+    ran = ramped(tmp_path, monkeypatch, made)
+    assert (ran.outcome, "offline" in ran.why) == (Outcome.INCONCLUSIVE, True)
+
+
+@pytest.mark.parametrize("at_least", [4, 90])
+def test_an_interrupted_ramp_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_least: float) -> None:
+    """It may have got further, and it may have broken."""
+    made = open_run(tmp_path)
+    ran = ramped(
+        tmp_path, monkeypatch, replace(made, meta=replace(made.meta, interrupted=True)), at_least=at_least
+    )
+    assert ran.outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_run_that_could_not_run_leaves_the_others_and_the_report_says_so(tmp_path: Path) -> None:
