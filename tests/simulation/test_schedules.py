@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from random import SystemRandom
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from chaos.fleet.simulated import cli
+from chaos.fleet.simulated.mutants import all_mutants, field_mutants
 from chaos.fleet.simulated.plan import loads, plan
 from chaos.fleet.simulated.run import play, play_seeds
 from chaos.fleet.simulated.shrink import shrink
@@ -73,3 +75,55 @@ def test_a_long_simulation_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) 
     assert done.exit_code == 0, done.output
     assert "20 of 40 schedules after" in done.stderr
     assert "40 of 40 schedules after" in done.stderr
+
+
+def simulate(*words: str) -> tuple[int, str]:
+    """Run the command and return its exit code and output."""
+    done = CliRunner().invoke(cli.simulate, words)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_a_replayed_schedule_that_convicts_is_10(tmp_path: Path) -> None:
+    """With the bug that it was saved under; without it, the same schedule breaks nothing."""
+    saved = tmp_path / "s2.json"
+    assert simulate("--mutant", "S2", "--seed", "0", "--seeds", "50", "--jobs", "1", "--save", str(saved))[0] == 10
+    code, text = simulate("--replay", str(saved), "--mutant", "S2")
+    assert (code, "receipts: " in text) == (10, True)
+    code, text = simulate("--replay", str(saved))
+    assert (code, "no invariant was broken" in text) == (0, True)
+
+
+def test_no_schedule_in_the_time_given_is_20() -> None:
+    """What was not played shows nothing."""
+    code, text = simulate("--minutes", "1e-12", "--jobs", "1")
+    assert (code, "no schedule was played" in text, "no invariant" in text) == (20, True, False)
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "soon"])
+@pytest.mark.parametrize("command", [cli.simulate, cli.explore])
+def test_minutes_have_to_be_some(command: click.Command, minutes: str) -> None:
+    """None would show nothing, and without a number there is no end."""
+    done = CliRunner().invoke(command, ["--minutes", minutes])
+    assert (done.exit_code, f"{minutes!r} is not a number of minutes" in done.output) == (2, True)
+
+
+def test_a_mutant_has_to_be_known() -> None:
+    """The choice is of the files, which are not imported for it."""
+    assert set(cli.MUTANTS) == {mutant.id for mutant in (*all_mutants(), *field_mutants())}
+    code, text = simulate("--mutant", "NOPE")
+    assert (code, "'NOPE' is not one of" in text) == (2, True)
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff\xfe", b'{"seed": "x"}'])
+def test_what_is_no_schedule_is_named(tmp_path: Path, text: bytes) -> None:
+    """An empty file, another one, and one that is no text."""
+    (tmp_path / "x.json").write_bytes(text)
+    code, said = simulate("--replay", str(tmp_path / "x.json"))
+    assert (code, "is no saved schedule" in said) == (2, True)
+
+
+def test_a_folder_is_no_schedule(tmp_path: Path) -> None:
+    """It is said before anything is read."""
+    code, said = simulate("--replay", str(tmp_path))
+    assert (code, "is a directory" in said) == (2, True)

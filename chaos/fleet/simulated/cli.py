@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from chaos.fleet.simulated.bites import told
 from chaos.fleet.simulated.plan import PROFILES, loads
@@ -26,6 +28,26 @@ CHUNK = 20
 PROGRESS_S = 30
 NO_GO = 10
 INCONCLUSIVE = 20
+MUTANTS = tuple(
+    f"{path.name[0].upper()}{int(path.name[1:3])}"
+    for path in sorted((Path(__file__).parent / "mutants").glob("[fps][0-9][0-9]_*.py"))
+)
+
+
+class Minutes(click.ParamType[float]):
+    """More than none, and an end."""
+
+    name = "minutes"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number; not a number, none and endless are refused."""
+        try:
+            minutes = float(value)
+        except ValueError:
+            minutes = math.nan
+        if not 0 < minutes < math.inf:
+            self.fail(f"{value!r} is not a number of minutes above 0", param, ctx)
+        return minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +115,15 @@ def work(first: int, count: int, profile: str, mutant: str | None) -> Chunk:
 @click.command()
 @click.option("--seeds", type=click.IntRange(1), help="How many schedules (200 unless --minutes is given).")
 @click.option("--seed", "first", type=click.IntRange(0), help="The first seed; drawn and printed if absent.")
-@click.option("--minutes", type=click.FloatRange(0), help="Go on for so long instead of a number of schedules.")
+@click.option("--minutes", type=Minutes(), help="Go on for so long instead of a number of schedules.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; one for each processor unless given.")
-@click.option("--mutant", help="Plant a bug first, e.g. S7: the command must then fail.")
+@click.option("--mutant", type=click.Choice(MUTANTS), metavar="ID",
+              help="Plant a bug first, e.g. S7: the command must then fail.")  # fmt: skip
 @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="everything", show_default=True)
-@click.option("--save", type=click.Path(path_type=Path), help="Write the shrunk schedule to this file.")
-@click.option("--replay", type=click.Path(path_type=Path, exists=True), help="Play a saved schedule only.")
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write the shrunk schedule to this file.")  # fmt: skip
+@click.option("--replay", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="Play a saved schedule only.")  # fmt: skip
 def simulate(
     *,
     seeds: int | None,
@@ -113,13 +138,10 @@ def simulate(
     """Play schedules of a small chain in virtual time: the shipped protocol cores on lying disks and networks.
 
     One seed is one schedule. Exit code 0: no invariant was broken; 10: one was, and the smallest schedule
-    found is shown.
+    found is shown; 20: the time was over before one was played.
     """
-    from chaos.fleet.simulated.run import play
-
     if replay is not None:
-        show(play(loads(replay.read_text()), transcribe=True))
-        return
+        sys.exit(NO_GO if replayed(replay, mutant).findings else 0)
     begin = SystemRandom().randrange(1 << 31) if first is None else first
     count = seeds or (1 << 30 if minutes else 200)
     workers = jobs or os.cpu_count() or 1
@@ -143,16 +165,18 @@ def simulate(
     )
     for line in told(total.bites, total.bitten, total.killed):
         click.echo(line)
-    if total.failing is None:
-        click.echo("no invariant was broken")
-        return
-    convict(total.failing, mutant=mutant, save=save)
-    sys.exit(NO_GO)
+    if total.failing is not None:
+        convict(total.failing, mutant=mutant, save=save)
+        sys.exit(NO_GO)
+    if not total.schedules:
+        click.echo("no schedule was played: nothing can be said")
+        sys.exit(INCONCLUSIVE)
+    click.echo("no invariant was broken")
 
 
 @click.command()
 @click.option("--large", is_flag=True, help="The sizes for a night instead of those for every change.")
-@click.option("--minutes", type=click.FloatRange(0), default=5.0, show_default=True, help="At most, for each.")
+@click.option("--minutes", type=Minutes(), default=5.0, show_default=True, help="At most, for each.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; one for each processor unless given.")
 def explore(*, large: bool, minutes: float, jobs: int | None) -> None:
     """Walk every order of a few events, messages and faults, with the shipped protocol cores.
@@ -220,6 +244,21 @@ def chunks(
         finally:
             for future in running:
                 future.cancel()
+
+
+def replayed(file: Path, mutant: str | None) -> Outcome:
+    """Play a saved schedule, with a bug if one is to be planted, and show it; raises click.BadParameter."""
+    from chaos.fleet.simulated.mutants import planted
+    from chaos.fleet.simulated.run import play
+
+    try:
+        schedule = loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise click.BadParameter(f"{file} is no saved schedule: {error}", param_hint="--replay") from error
+    with planted(mutant):
+        outcome = play(schedule, transcribe=True)
+    show(outcome)
+    return outcome
 
 
 def convict(failing: Outcome, *, mutant: str | None, save: Path | None) -> None:

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from random import Random
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
@@ -46,10 +48,8 @@ class Plan:
 
 
 def loads(text: str) -> Plan:
-    """Return a plan kept as JSON."""
-    raw = json.loads(text)
-    raw["actions"] = tuple(Action(**action) for action in raw["actions"])
-    return Plan(**raw)
+    """Return a plan kept as JSON; raises msgspec.MsgspecError for anything else."""
+    return msgspec.json.decode(text, type=Plan)
 
 
 EDIT_KINDS = ("price", "price", "pair", "pair", "urgent", "future", "held", "delete", "delivery")
