@@ -66,13 +66,25 @@ def tillproof() -> None:
 @click.option("--matrix", type=click.Choice(["profiles", "databases"]), is_flag=False, flag_value="profiles",
               help="Run on every hardware profile, or on both till databases, into one table.")  # fmt: skip
 @click.option("--ui", is_flag=True, help="With a live page, on this machine only; its address is printed.")
-@click.option("--ui-port", type=click.IntRange(0, 65535), default=0, help="The page's port, instead of any.")
+@click.option("--ui-port", type=click.IntRange(0, 65535), help="The page's port, instead of any.")
 def run(
-    scenario: str, values: tuple[tuple[str, str], ...], *, matrix: str | None, ui: bool, ui_port: int, **given: Any
+    scenario: str,
+    values: tuple[tuple[str, str], ...],
+    *,
+    matrix: str | None,
+    ui: bool,
+    ui_port: int | None,
+    **given: Any,
 ) -> None:
     """Run SCENARIO (a name from `tillproof list`, or a .toml file) and judge it."""
     from rehearsal.running import run_scenario, run_watched
 
+    if matrix is not None and ui:
+        raise click.UsageError("--matrix runs without a live page: leave --ui out")
+    if matrix == "profiles" and given["profile"] is not None:
+        raise click.UsageError("--matrix profiles runs on every profile: leave --profile out")
+    if ui_port is not None and not ui:
+        raise click.UsageError("--ui-port is the live page's: it needs --ui")
     workers = LocustWorkers(**{name: given.pop(name) for name in ("here", "remote", "bind")})
     options = Options(scenario=scenario, values=values, locust=workers, **given)
     path = scenario_path(scenario)
@@ -82,7 +94,7 @@ def run(
         from rehearsal.matrix import run_matrix
 
         sys.exit(run_matrix(path, options, matrix))
-    sys.exit(run_watched(path, options, ui_port) if ui else run_scenario(path, options))
+    sys.exit(run_watched(path, options, ui_port or 0) if ui else run_scenario(path, options))
 
 
 @tillproof.command()

@@ -53,6 +53,10 @@ class CouldNotRun(Exception):
     """Nothing could be judged because the shop could not be staged; the message says why."""
 
 
+class Interrupted(CouldNotRun):
+    """The staging was ended from outside: whoever runs several ends as well."""
+
+
 def conduct(
     scenario: Scenario,
     options: Options,
@@ -110,8 +114,10 @@ def _with_fleet(run: Run, fleet: Fleet, why: str) -> Meta:
     try:
         catalogue = _catalogue(run, fleet)
         shop = stage_shop(fleet, scenario, catalogue, schedule=_schedule(run), say=progress.say)
-    except (ChaosError, KeyboardInterrupt) as error:
-        raise CouldNotRun(str(error) or "interrupted while the shop was being staged") from error
+    except ChaosError as error:
+        raise CouldNotRun(str(error)) from error
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted while the shop was being staged") from error
     finally:
         progress.still()
     witness = Witness(shop.till_databases, shop.server_databases)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chaos.errors import ChaosError
 from chaos.profiles import PROFILES
-from rehearsal.conduct import CouldNotRun, conduct
+from rehearsal.conduct import CouldNotRun, Interrupted, conduct
 from rehearsal.drive.timeline import NoRealTime
 from rehearsal.model import EXIT_CODE, EXIT_COULD_NOT_RUN, Outcome
 from rehearsal.options import Options
@@ -22,7 +22,7 @@ from rehearsal.progress import Progress
 from rehearsal.report.side_by_side import Column, as_page, as_text, column
 from rehearsal.running import read_scenario
 
-WORST_FIRST = (EXIT_COULD_NOT_RUN, EXIT_CODE[Outcome.NO_GO], EXIT_CODE[Outcome.INCONCLUSIVE])
+WORST_FIRST = (EXIT_CODE[Outcome.NO_GO], EXIT_COULD_NOT_RUN, EXIT_CODE[Outcome.INCONCLUSIVE])
 
 
 def variants(kind: str, options: Options) -> Mapping[str, Options]:
@@ -36,16 +36,23 @@ def variants(kind: str, options: Options) -> Mapping[str, Options]:
 
 
 def run_matrix(path: Path, options: Options, kind: str) -> int:
-    """Run all variants, print and write the table, and return the worst exit code."""
+    """Run all variants, print and write the table, and return the worst exit code.
+
+    Ctrl-C ends it after the run that it ended; the table has what was run until then.
+    """
     progress, columns = Progress(), []
     for name, one in variants(kind, options).items():
         progress.line(f"== {name}")
         try:
             columns.append(_run(name, path, one, progress))
-        except KeyboardInterrupt:
+        except (Interrupted, KeyboardInterrupt) as error:
             progress.still()
-            progress.line("interrupted")
-            columns.append(column(name, None, "interrupted"))
+            why = str(error) or "interrupted"
+            progress.line(f"{name} could not run: {why}")
+            columns.append(column(name, None, why))
+            break
+        record = columns[-1].record
+        if record is not None and record.meta.interrupted:
             break
     progress.still()
     title = f"{path.stem} on {len(columns)} {kind}"
@@ -60,7 +67,7 @@ def run_matrix(path: Path, options: Options, kind: str) -> int:
 
 
 def worst(columns: list[Column]) -> int:
-    """Return the exit code of the worst run; a GO needs every run's."""
+    """Return the exit code of the worst run, a NO-GO before what could not run; a GO needs every run's."""
     codes = {
         EXIT_COULD_NOT_RUN if one.record is None else EXIT_CODE[one.record.judgement.verdict] for one in columns
     }
@@ -68,9 +75,11 @@ def worst(columns: list[Column]) -> int:
 
 
 def _run(name: str, path: Path, options: Options, progress: Progress) -> Column:
-    """Run one variant; what could not be run is a column of dashes."""
+    """Run one variant; what could not be run is a column of dashes. Raises Interrupted."""
     try:
         record = conduct(read_scenario(path, options), options, progress)
+    except Interrupted:
+        raise
     except (ScenarioInvalid, CouldNotRun, NoRealTime, MastersInvalid, ChaosError, OSError) as error:
         progress.still()
         progress.line(f"{name} could not run: {error}")

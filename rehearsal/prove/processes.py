@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chaos.errors import ChaosError
-from rehearsal.conduct import CouldNotRun, Rewrite, conduct
+from rehearsal.conduct import CouldNotRun, Interrupted, Rewrite, conduct
 from rehearsal.model import Judgement, Outcome, RunRecord, Verdict
 from rehearsal.options import Options
 from rehearsal.plan.loader import ScenarioInvalid
@@ -144,10 +144,8 @@ def run_quietly(path: Path, reports: Path, *, fleet: str = "process", rewrite: R
     options = Options(scenario=str(path), fleet=fleet, reports=reports)
     try:
         record = conduct(read_scenario(path, options), options, Progress(io.StringIO()), rewrite=rewrite)
-    except CouldNotRun as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):
-            raise error.__cause__ from error
-        raise
+    except Interrupted as error:
+        raise KeyboardInterrupt from error
     if record.meta.interrupted:
         raise KeyboardInterrupt
     return record

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from rehearsal.model import EXIT_CODE, EXIT_COULD_NOT_RUN
+from rehearsal.model import EXIT_COULD_NOT_RUN
 
 
 @click.command()
@@ -24,7 +24,7 @@ def suite(file: Path, dry_run: bool, reports: Path) -> None:
     from rehearsal.progress import Progress
     from rehearsal.suite.plan import SuiteInvalid, load_suite
     from rehearsal.suite.report import as_text, write_suite
-    from rehearsal.suite.run import conclude, run_suite, title
+    from rehearsal.suite.run import conclude, exit_code, run_suite, title
 
     folder = reports.resolve() / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-suite-{file.stem}"
     try:
@@ -43,4 +43,4 @@ def suite(file: Path, dry_run: bool, reports: Path) -> None:
     page = write_suite(folder, planned, done, outcome=outcome, why=why)
     click.echo("\n" + as_text(done, outcome=outcome, why=why), nl=False)
     click.echo(f"Report: {page}")
-    sys.exit(EXIT_CODE[outcome])
+    sys.exit(exit_code(done, outcome))

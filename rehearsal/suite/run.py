@@ -11,10 +11,18 @@ from pathlib import Path
 
 from chaos.errors import ChaosError
 from rehearsal.checkers import experience, validity
-from rehearsal.conduct import CouldNotRun, conduct
+from rehearsal.conduct import CouldNotRun, Interrupted, conduct
 from rehearsal.evidence.reader import Evidence, EvidenceMissing
 from rehearsal.judge import conclude as conclusion
-from rehearsal.model import CheckResult, Outcome, RunRecord, ThresholdResult, Verdict
+from rehearsal.model import (
+    EXIT_CODE,
+    EXIT_COULD_NOT_RUN,
+    CheckResult,
+    Outcome,
+    RunRecord,
+    ThresholdResult,
+    Verdict,
+)
 from rehearsal.plan.threshold import ThresholdInvalid, parse_threshold
 from rehearsal.progress import Progress
 from rehearsal.suite.capacity import Capacity, capacity
@@ -40,22 +48,36 @@ class Ran:
 
 
 def run_suite(suite: Suite, progress: Progress, *, conducted: Conduct | None = None) -> tuple[Ran, ...]:
-    """Run everything in order and return what came of it. KeyboardInterrupt ends it after what has run."""
+    """Run everything in order and return what came of it; Ctrl-C ends it after the run that it ended."""
     conduct_one = conducted or (lambda planned, told: conduct(planned.scenario, planned.options, told))
     done: list[Ran] = []
     for number, planned in enumerate(suite.runs, 1):
         progress.line(f"\n== {number} of {len(suite.runs)}  {title(planned)}")
         try:
-            record = conduct_one(planned, progress)
-        except (CouldNotRun, ChaosError, OSError) as error:
-            done.append(Ran(planned=planned, outcome=Outcome.INCONCLUSIVE, why=f"could not run: {error}"))
-        else:
-            done.append(judged(planned, record))
+            ran, ended = _run(planned, progress, conduct_one), False
+        except (Interrupted, KeyboardInterrupt) as error:
+            ran, ended = _could_not_run(planned, str(error) or "interrupted"), True
+        done.append(ran)
         progress.still()
-        progress.line(f"{done[-1].outcome}: {done[-1].why}")
-        if done[-1].record is not None and done[-1].record.meta.interrupted:
+        progress.line(f"{ran.outcome}: {ran.why}")
+        if ended or (ran.record is not None and ran.record.meta.interrupted):
             break
     return tuple(done)
+
+
+def _run(planned: Planned, progress: Progress, conduct_one: Conduct) -> Ran:
+    """Run and judge one; raises Interrupted."""
+    try:
+        record = conduct_one(planned, progress)
+    except Interrupted:
+        raise
+    except (CouldNotRun, ChaosError, OSError) as error:
+        return _could_not_run(planned, str(error))
+    return judged(planned, record)
+
+
+def _could_not_run(planned: Planned, why: str) -> Ran:
+    return Ran(planned=planned, outcome=Outcome.INCONCLUSIVE, why=f"could not run: {why}")
 
 
 def title(planned: Planned) -> str:
@@ -138,13 +160,23 @@ def _ran_out(record: RunRecord, found: Capacity) -> tuple[str, ...]:
 
 def conclude(done: tuple[Ran, ...], planned: int) -> tuple[Outcome, str]:
     """Return the suite's outcome: the worst of its runs, and which they are."""
+    not_run = sum(ran.record is None for ran in done)
+    also = f"; {not_run} could not run" if not_run else ""
+    also += f"; interrupted after {len(done)} of {planned} runs" if len(done) < planned else ""
     for outcome in (Outcome.NO_GO, Outcome.INCONCLUSIVE):
         named = [title(ran.planned) for ran in done if ran.outcome is outcome]
         if named:
-            return outcome, f"{len(named)} of {planned} runs: {'; '.join(named)}"
+            return outcome, f"{len(named)} of {planned} runs: {'; '.join(named)}{also}"
     if len(done) < planned:
-        return Outcome.INCONCLUSIVE, f"interrupted after {len(done)} of {planned} runs"
+        return Outcome.INCONCLUSIVE, also.removeprefix("; ")
     return Outcome.GO, f"all {planned} runs"
+
+
+def exit_code(done: tuple[Ran, ...], outcome: Outcome) -> int:
+    """Return what the command ends with: without a NO-GO, a run that could not run is worst."""
+    if outcome is not Outcome.NO_GO and any(ran.record is None for ran in done):
+        return EXIT_COULD_NOT_RUN
+    return EXIT_CODE[outcome]
 
 
 def relative(record: RunRecord, folder: Path) -> str:

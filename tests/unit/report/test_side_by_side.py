@@ -3,9 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rehearsal.matrix import variants, worst
-from rehearsal.model import Machine, StageRecord
-from rehearsal.options import Options
+import pytest
+
+from rehearsal.conduct import Interrupted
+from rehearsal.matrix import run_matrix, variants, worst
+from rehearsal.model import Machine, RunRecord, StageRecord
+from rehearsal.options import SCENARIOS, Options
+from rehearsal.plan.scenario import Scenario
+from rehearsal.progress import Progress
 from rehearsal.report.side_by_side import as_page, as_text, column
 from tests.unit.report.samples import sample
 
@@ -42,7 +47,34 @@ def test_the_worst_run_decides_the_exit_code(tmp_path: Path) -> None:
     go, no_go = sample(tmp_path / "a", "go"), sample(tmp_path / "b", "no-go")
     assert worst([column("a", go)]) == 0
     assert worst([column("a", go), column("b", no_go)]) == 10
-    assert worst([column("a", no_go), column("b", None)]) == 30
+    assert worst([column("a", go), column("b", None)]) == 30
+    assert worst([column("a", no_go), column("b", None)]) == 10
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        (KeyboardInterrupt(), 30), (Interrupted("interrupted while the shop was being staged"), 30),
+        ("interrupted", 20),
+    ],
+)  # fmt: skip
+def test_ctrl_c_ends_a_matrix_with_what_has_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: BaseException | str, code: int
+) -> None:
+    """While a shop is staged, sells or settles: no other run starts, and the table is written."""
+    calls = iter(["go", ending])
+
+    def conducted(scenario: Scenario, options: Options, progress: Progress) -> RunRecord:
+        given = next(calls)
+        if isinstance(given, BaseException):
+            raise given
+        return sample(tmp_path / given, given)
+
+    monkeypatch.setattr("rehearsal.matrix.conduct", conducted)
+    options = Options(scenario="smoke", reports=tmp_path)
+    assert run_matrix(SCENARIOS / "smoke.toml", options, "profiles") == code
+    (page,) = tmp_path.glob("*-matrix-smoke/matrix.html")
+    assert "smoke on 2 profiles" in page.read_text()
 
 
 def test_variants_change_one_thing_only() -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from chaos.errors import CannotRun
+from rehearsal.conduct import Interrupted
 from rehearsal.evidence.reader import Evidence
 from rehearsal.model import CheckResult, Claim, Machine, Outcome, RunRecord, ThresholdResult, Verdict
 from rehearsal.plan.threshold import parse_threshold
@@ -18,7 +19,7 @@ from rehearsal.suite.capacity import Capacity, capacity
 from rehearsal.suite.plan import Planned, Suite, load_suite
 from rehearsal.suite.report import write_suite
 from rehearsal.suite.resources import Span, ran_out
-from rehearsal.suite.run import Ran, conclude, judged, run_suite
+from rehearsal.suite.run import Ran, conclude, exit_code, judged, run_suite
 from rehearsal.suite.windows import Stretch, stretches
 from tests.unit.checkers.shop import closed_shop
 from tests.unit.report.samples import sample
@@ -296,13 +297,53 @@ def test_a_run_that_could_not_run_leaves_the_others_and_the_report_says_so(tmp_p
     assert [ran.record is None for ran in done].count(True) == 1
     assert len(done) == 5
     outcome, why = conclude(done, len(suite.runs))
-    assert outcome is Outcome.INCONCLUSIVE
+    assert (outcome, exit_code(done, outcome)) == (Outcome.INCONCLUSIVE, 30)
+    assert "1 could not run" in why
     page = write_suite(tmp_path, suite, done, outcome=outcome, why=why).read_text()
     assert "could not run: no PostgreSQL here" in page
     assert "could not run: no PostgreSQL here" in (tmp_path / "suite.txt").read_text()
     data = msgspec.json.decode((tmp_path / "suite.json").read_bytes())
     assert (data["outcome"], len(data["runs"]), data["runs"][1]["folder"]) == ("INCONCLUSIVE", 5, None)
     assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), Interrupted("interrupted while the shop was being staged")]
+)
+def test_ctrl_c_ends_a_suite_with_what_has_run(tmp_path: Path, error: BaseException) -> None:
+    """While a shop is staged or settles as well: no other run starts, and those before are told."""
+    suite = planned(tmp_path)
+    calls = iter([sample(tmp_path / "runs" / "r0", "go"), error])
+
+    def conducted(_: Planned, __: Progress) -> RunRecord:
+        given = next(calls)
+        if isinstance(given, BaseException):
+            raise given
+        return given
+
+    done = run_suite(suite, Progress(), conducted=conducted)
+    outcome, why = conclude(done, len(suite.runs))
+    assert [ran.record is None for ran in done] == [False, True]
+    assert (outcome, exit_code(done, outcome)) == (Outcome.INCONCLUSIVE, 30)
+    assert "interrupted after 2 of 5 runs" in why
+    write_suite(tmp_path, suite, done, outcome=outcome, why=why)
+    assert len(msgspec.json.decode((tmp_path / "suite.json").read_bytes())["runs"]) == 2
+
+
+def test_ctrl_c_while_selling_ends_a_suite(tmp_path: Path) -> None:
+    """The run itself was healed, judged and reported: it is open, and no run could not run."""
+    suite = planned(tmp_path)
+    done = run_suite(suite, Progress(), conducted=lambda _, __: sample(tmp_path / "runs" / "r0", "interrupted"))
+    outcome, _ = conclude(done, len(suite.runs))
+    assert (len(done), outcome, exit_code(done, outcome)) == (1, Outcome.INCONCLUSIVE, 20)
+
+
+def test_a_no_go_is_worse_than_what_could_not_run() -> None:
+    """What was shown to be wrong stays so, whatever else was broken."""
+    suite = load_suite(Path(__file__).parents[3] / "suite/standard.toml", reports=Path("reports"))
+    broken = Ran(planned=suite.runs[0], outcome=Outcome.INCONCLUSIVE, why="could not run")
+    bad = replace(broken, outcome=Outcome.NO_GO)
+    assert exit_code((broken, bad), conclude((broken, bad), 2)[0]) == 10
 
 
 def test_the_worst_run_decides() -> None:
