@@ -63,7 +63,8 @@ def scripts(service: str, choice: str) -> list[str]:
         return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
     if service == "gitlab":
         jobs = [job for job in parsed(service, choice).values() if isinstance(job, dict) and "script" in job]
-        return ["\n".join(job["script"]) for job in jobs]
+        first = parsed(service, choice)[".tillproof"]["before_script"]
+        return ["\n".join([*first, *job["script"]]) for job in jobs]
     return re.findall(r"(?:sh |script: )'([^']*)'", written(service, choice))
 
 
@@ -110,6 +111,28 @@ def test_the_job_ends_as_the_verdict_says(tmp_path: Path, service: str, choice: 
     else:
         rule = parsed(service, choice)["rehearsal"]["allow_failure"]
         assert rule == ({"exit_codes": [20]} if choice == "warn" else False)
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_a_report_of_the_job_before_is_not_published(tmp_path: Path, service: str) -> None:
+    """A workspace that persists, and a lab that could not run: nothing is left to be taken for its report."""
+    (tmp_path / "reports/r0").mkdir(parents=True)
+    (tmp_path / "reports/latest").symlink_to("r0")
+    (tmp_path / "reports/gate").mkdir()
+    (tmp_path / "reports/gate/gate.json").write_text("{}")
+    (tmp_path / "tillproof-report").mkdir()
+    (tmp_path / "tillproof-report/junit.xml").write_text("<testsuites/>")
+    for program in ("bin/make", ".venv/bin/tillproof"):
+        path = tmp_path / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\nexit {0 if path.name == 'make' else 30}\n")
+        path.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    for script in scripts(service, "fail"):
+        subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=environment, check=False)
+    assert not (tmp_path / "tillproof-report").exists()
+    assert not (tmp_path / "reports/gate/gate.json").exists()
+    assert (tmp_path / "reports/r0").is_dir()
 
 
 def test_a_jenkinsfile_is_balanced_and_has_its_stages() -> None:
