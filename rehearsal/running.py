@@ -18,6 +18,7 @@ from rehearsal.own_masters import MastersInvalid
 from rehearsal.plan.loader import ScenarioInvalid, load_scenario
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
+from rehearsal.report.text import place
 from rehearsal.report.write import write_report
 
 SHOWN = 5
@@ -63,7 +64,7 @@ def run_scenario(
         return _could_not_run(progress, "could not run: interrupted")
     say_judgement(progress, record.judgement)
     report = record.folder / "report.html"
-    progress.line(f"{record.judgement.verdict}: {record.judgement.why.rstrip('.')}. Report: {_short(report)}")
+    progress.line(f"{record.judgement.verdict}: {record.judgement.why.rstrip('.')}. Report: {place(report)}")
     return EXIT_CODE[record.judgement.verdict]
 
 
@@ -84,10 +85,10 @@ def check_run(folder: Path, *, write: bool = False) -> int:
         return EXIT_COULD_NOT_RUN
     judgement = judge(evidence)
     say_judgement(progress, judgement)
-    where = f"Evidence: {_short(evidence)}"
+    where = f"Evidence: {place(evidence)}"
     if write:
         try:
-            where = f"Report: {_short(write_report(RunRecord(folder=folder, meta=meta, judgement=judgement)))}"
+            where = f"Report: {place(write_report(RunRecord(folder=folder, meta=meta, judgement=judgement)))}"
         except OSError as error:
             progress.line(f"could not write the report: {error}")
             return EXIT_COULD_NOT_RUN
@@ -114,11 +115,3 @@ def _could_not_run(progress: Progress, text: str) -> int:
     progress.still()
     progress.line(text)
     return EXIT_COULD_NOT_RUN
-
-
-def _short(path: Path) -> Path:
-    """Return a path as short as the working folder allows."""
-    try:
-        return path.resolve().relative_to(Path.cwd())
-    except ValueError:
-        return path

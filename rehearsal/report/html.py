@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from rehearsal.report import figures
 from rehearsal.report.advice import PROMISE, next_steps
 from rehearsal.report.chart import Limit, Points, Series, plot, strip, time_axis
 from rehearsal.report.lanes import fault_bands, fault_lanes, fault_span, stage_bands, stage_lanes
-from rehearsal.report.text import clock, instant, money, number, plainly, visible
+from rehearsal.report.text import clock, instant, money, number, place, plainly, visible
 from rehearsal.report.verdict import EVIDENCE_SHOWN, findings_file
 from rehearsal.report.view import View
 
@@ -98,6 +99,7 @@ def report_html(record: RunRecord, view: View) -> str:
             shown_findings=EVIDENCE_SHOWN,
             gaps=view.gaps,
             witnesses=_witnesses(record),
+            check=shlex.join(["tillproof", "check", str(place(record.folder))]),
         )
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import UTC, datetime
+from pathlib import Path
 
 LONGEST = 2000
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -85,6 +86,14 @@ def instant(text: str) -> str:
     except ValueError:
         return text
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at.tzinfo else text
+
+
+def place(path: Path) -> Path:
+    """Return a path as short as the working folder allows."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path.absolute()
 
 
 def clock(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 
 from rehearsal.announce import options_shown
@@ -71,7 +72,7 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
 def _reproduce(run: Run) -> str:
     """Return the command that runs the same again; with faults by hand, the scenario that has them too."""
     if run.watch.control.done():
-        return f"tillproof run {run.options.reports / run.folder.name / AS_RUN}"
+        return shlex.join(["tillproof", "run", str(run.options.reports / run.folder.name / AS_RUN)])
     return run.options.reproduce(run.scenario.seed)
 
 

@@ -159,8 +159,8 @@ def _combinations(
         for profile in profiles:
             for load in (loads[one] for one in wanted if one in loads):
                 options = Options(
-                    scenario=scenario, seed=seed, tills=tills, profile=profile, reports=reports,
-                    values=(*load.values(), *values),
+                    scenario=scenario if path.parent == SCENARIOS else str(path), seed=seed, tills=tills,
+                    profile=profile, reports=reports, values=(*load.values(), *values),
                 )  # fmt: skip
                 yield from _planned(table, name, path, options=options, load=load, capacity=capacity)
 

@@ -74,6 +74,24 @@ def test_a_page_holds_one_known_script_no_form_and_no_outside_address(tmp_path: 
     assert all(re.match(r"#|data:,$|findings/", address) for address in found.addresses)
 
 
+@pytest.mark.parametrize(
+    ("folder", "here", "command"),
+    [
+        ("our reports/r1", ".", "tillproof check &#39;our reports/r1&#39;"),
+        ("reports/s-suite/runs/r1", ".", "tillproof check reports/s-suite/runs/r1"),
+        ("reports/r1", "elsewhere", "tillproof check {base}/reports/r1"),
+    ],
+)
+def test_a_page_says_how_its_own_folder_is_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, here: str, command: str
+) -> None:
+    """A suite's run lies below the suite, and reports go where somebody wants them."""
+    record = sample(tmp_path / folder, "go")
+    (tmp_path / here).mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / here)
+    assert f"<pre>{command.format(base=tmp_path)}</pre>" in page_of(record)
+
+
 @pytest.mark.parametrize("kind", OUTCOMES)
 def test_a_page_has_every_section_in_order(tmp_path: Path, kind: str) -> None:
     """Verdict first, then what to do, down to how to reproduce it; also of a run that was stopped."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from rehearsal.options import SCENARIOS, scenario_path
 from rehearsal.suite.plan import SuiteInvalid, load_suite
 
 ROOT = Path(__file__).parents[3]
@@ -127,3 +129,17 @@ def test_no_runs_is_no_suite(tmp_path: Path) -> None:
     """And a file that is not TOML says where."""
     assert "at least one [[runs]] is needed" in refusal(tmp_path, 'title = "x"\n')
     assert "not TOML" in refusal(tmp_path, "title =")
+
+
+def test_a_run_is_repeated_by_a_path_that_works_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite names its scenarios from its own folder; the command is typed in the working folder."""
+    folder = tmp_path / "our suites"
+    folder.mkdir()
+    (folder / "ours.toml").write_text((SCENARIOS / "selling.toml").read_text())
+    (folder / "mine.toml").write_text(GOOD.replace('["selling"]', '["ours.toml", "selling"]'))
+    monkeypatch.chdir(tmp_path)
+    runs = load_suite(Path("our suites/mine.toml"), reports=tmp_path).runs
+    named = {shlex.split(run.options.reproduce(9))[2]: run.path.resolve() for run in runs}
+    assert list(named) == ["our suites/ours.toml", "selling"]
+    assert all(scenario_path(name) is not None for name in named)
+    assert named["our suites/ours.toml"] == folder / "ours.toml"
