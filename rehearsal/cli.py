@@ -152,7 +152,11 @@ def diff(run_a: Path, run_b: Path, html: Path | None) -> None:
         raise click.BadParameter(str(error)) from error
     click.echo(as_text(found), nl=False)
     if html is not None:
-        html.write_text(diff_html(found), encoding="utf-8")
+        try:
+            html.write_text(diff_html(found), encoding="utf-8")
+        except OSError as error:
+            text = f"{html} can't be written: {error.strerror}"
+            raise click.BadParameter(text, param_hint="--html") from error
         click.echo(f"\nPage: {html}")
 
 
@@ -169,9 +173,13 @@ def masters(folder: Path, products: int, cashiers: int, seed: int) -> None:
     from rehearsal.catalogue import build_catalogue
     from rehearsal.plan.scenario import CataloguePlan
 
-    if folder.is_dir() and any(folder.iterdir()):
-        raise click.BadParameter(f"{folder} is not empty")
-    made = build_catalogue(folder, plan=CataloguePlan(products=products), cashiers=cashiers, seed=seed)
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise click.BadParameter(f"{folder} is not empty")
+        made = build_catalogue(folder, plan=CataloguePlan(products=products), cashiers=cashiers, seed=seed)
+    except OSError as error:
+        click.echo(f"could not write the masters: {error}", err=True)
+        sys.exit(COULD_NOT_RUN)
     click.echo(f"{made.products} products, {len(made.cashiers)} cashiers in {folder}")
 
 

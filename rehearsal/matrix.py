@@ -55,13 +55,17 @@ def run_matrix(path: Path, options: Options, kind: str) -> int:
         if record is not None and record.meta.interrupted:
             break
     progress.still()
-    title = f"{path.stem} on {len(columns)} {kind}"
-    folder = options.reports / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-matrix-{path.stem}"
-    folder.mkdir(parents=True)
-    (folder / "matrix.txt").write_text(as_text(columns), encoding="utf-8")
-    (folder / "matrix.html").write_text(as_page(title, columns), encoding="utf-8")
     for line in as_text(columns).splitlines():
         progress.line(line)
+    folder = options.reports / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-matrix-{path.stem}"
+    try:
+        folder.mkdir(parents=True)
+        (folder / "matrix.txt").write_text(as_text(columns), encoding="utf-8")
+        page = as_page(f"{path.stem} on {len(columns)} {kind}", columns)
+        (folder / "matrix.html").write_text(page, encoding="utf-8")
+    except OSError as error:
+        progress.line(f"the table could not be written: {error}")
+        return EXIT_COULD_NOT_RUN
     progress.line(f"Table: {folder / 'matrix.html'}")
     return worst(columns)
 

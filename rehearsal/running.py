@@ -28,7 +28,7 @@ def read_scenario(path: Path, options: Options) -> Scenario:
     """Read a scenario with the command line's changes; raises ScenarioInvalid."""
     try:
         return load_scenario(path, faults=KnownFaults(), profiles=tuple(PROFILES), overrides=overrides_of(options))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no text, or a number of too many digits for tomllib
         raise ScenarioInvalid(f"{path}: can't be read: {error}") from error
 
 

@@ -43,7 +43,10 @@ def make_authority(
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     certificate = builder.add_extension(identifier, critical=False).sign(key, hashes.SHA256())
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigInvalid(f"{folder} can't be made: {error.strerror}") from error
     _write(key_file, _key_text(key), mode=0o600)
     _write(certificate_file, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
     return certificate_file
@@ -143,8 +146,8 @@ def _key_text(key: ec.EllipticCurvePrivateKey) -> bytes:
 def _write(file: Path, content: bytes, *, mode: int) -> None:
     """Write a file that appears whole, and never with a wider mode than the one asked for."""
     fresh = file.with_name(f".{file.name}.new")
-    fresh.unlink(missing_ok=True)
     try:
+        fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
             out.write(content)
             out.flush()

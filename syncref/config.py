@@ -222,7 +222,7 @@ def _read(path: Path, *, sections: tuple[str, ...]) -> dict[str, Any]:
         raise ConfigInvalid(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{path}: can't be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # tomllib's own, or Python's for a number of too many digits
         raise ConfigInvalid(f"{path}: not valid TOML: {error}") from error
     for name, value in document.items():
         if name not in sections:

@@ -44,6 +44,9 @@ def init(
     path = into / SERVICES[service].target
     if path.exists() and not force:
         raise click.UsageError(f"{path} is there already; --force writes over it, --print only shows it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(f"{path} can't be written: {error.strerror}", param_hint="--into") from error
     click.echo(f"written: {path}\nnext: {SERVICES[service].next_step}")

@@ -80,13 +80,13 @@ def _override(data: dict[str, Any], overrides: Overrides, problems: Problems) ->
     for key, raw in overrides.values:
         try:
             values.append((key, tomllib.loads(f"value = {raw}")["value"]))
-        except tomllib.TOMLDecodeError:
+        except ValueError:
             values.append((key, raw))
     for key, value in values:
         *parents, last = key.split(".")
         table: Any = data
         for parent in parents:
-            if isinstance(table, list) and parent.isdigit() and int(parent) < len(table):
+            if isinstance(table, list) and parent.isdecimal() and int(parent) < len(table):
                 table = table[int(parent)]
             elif isinstance(table, dict):
                 table = table.setdefault(parent, {})

@@ -24,15 +24,16 @@ from rehearsal.plan.scenario import (
     StagePlan,
     SyncPlan,
 )
-from rehearsal.plan.table import TableReader, closest
+from rehearsal.plan.table import TableReader, closest, shown
 from rehearsal.plan.threshold import Threshold, ThresholdInvalid, parse_threshold
 
 TILLS_MAX = 99
 RATE_MAX = 1000.0
+FACTOR_MAX = 1e6
 Engine = Literal["auto", "toxiproxy", "builtin"]
 NODES = ("server", "backoffice", "postgres")
 PREPRODUCTION_NODES = ("preproduction", "backoffice-preproduction", "postgres-standby")
-_COUNT = re.compile(r"(\d+) tills?")
+_COUNT = re.compile(r"(\d{1,9}) tills?")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
@@ -86,6 +87,9 @@ def load_of(table: TableReader) -> LoadPlan:
         min_sales=table.integer("min_sales", 1, low=0, high=10**9),
         min_sales_in_fault=table.integer("min_sales_in_fault", 0, low=0, high=10**6),
     )
+    if plan.refund_share + plan.void_share + plan.lookup_share > 1:
+        key = next((key for key in ("lookups", "refunds", "voids") if table.has(key)), "lookups")
+        table.wrong(key, "refunds, voids and lookups together are more than 1")
     table.done()
     return plan
 
@@ -151,12 +155,14 @@ def backoffice_of(table: TableReader) -> BackOfficePlan:
     for kind, factor in mix.items() if isinstance(mix, dict) else ():
         if kind not in EDIT_KINDS:
             table.wrong("mix", f"unknown edit {kind!r}; known: {', '.join(EDIT_KINDS)}{closest(kind, EDIT_KINDS)}")
-        elif isinstance(factor, bool) or not isinstance(factor, int | float) or factor < 0:
-            table.wrong("mix", f"{kind} = {factor!r} is not a factor (0 or more)")
+        elif isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 <= factor <= FACTOR_MAX:
+            table.wrong("mix", f"{kind} = {shown(factor)} is not a factor (0 to {FACTOR_MAX:g})")
         else:
             factors[kind] = float(factor)
     if mix is not None and not isinstance(mix, dict):
         table.wrong("mix", "not a table; write { price = 2, product = 1 }")
+    if factors and not any(factors.values()):
+        table.wrong("mix", "every factor is 0, so no edit could be drawn; for no edits set rate to 0")
     plan = BackOfficePlan(
         clerks=table.integer("clerks", 0, low=0, high=50),
         rate_per_s=table.number("rate", 0.0, low=0, high=1000),
@@ -275,7 +281,7 @@ def _tills(table: TableReader, key: str, fleet: FleetPlan) -> tuple[str, ...]:
     value = table.raw(key)
     if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value <= TILLS_MAX:
-            table.wrong(key, f"{value} is out of range; allowed: 0 to {len(fleet.tills)}")
+            table.wrong(key, f"{shown(value)} is out of range; allowed: 0 to {len(fleet.tills)}")
         return fleet.tills[: max(value, 0)]
     return _known(table, key, fleet.tills)
 

@@ -6,7 +6,9 @@ All problems of a file are reported together, each with its line, its key and wh
 from __future__ import annotations
 
 import difflib
+import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,6 +18,8 @@ from rehearsal.plan.lines import Path, line_of
 T = TypeVar("T")
 N = TypeVar("N", int, float)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
+FLOAT_MAX = sys.float_info.max
+LONGEST = 60  # of a value in a message
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -23,6 +27,15 @@ def closest(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for a near miss, else nothing."""
     near = difflib.get_close_matches(str(word), list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def shown(value: object) -> str:
+    """Return a value as a message names it, on one line and cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than some thousand digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 @dataclass(slots=True)
@@ -68,7 +81,9 @@ class TableReader:
         """Return a string; without a default the key is needed."""
         value: str = self._typed(key, str, "a string", default)
         if choices is not None and key in self._data and value not in choices:
-            self.wrong(key, f"{value!r} is not allowed; allowed: {', '.join(choices)}{closest(value, choices)}")
+            self.wrong(
+                key, f"{shown(value)} is not allowed; allowed: {', '.join(choices)}{closest(value, choices)}"
+            )
         return value
 
     def integer(self, key: str, default: int | None = None, *, low: int, high: int) -> int:
@@ -86,7 +101,7 @@ class TableReader:
         self._asked.add(key)
         value = self._data.get(key, default)
         if not isinstance(value, bool):
-            self.wrong(key, f"{value!r} is not true or false")
+            self.wrong(key, f"{shown(value)} is not true or false")
             return default
         return value
 
@@ -97,7 +112,7 @@ class TableReader:
             return self._absent(key, default, 0.0)
         value = parse_seconds(self._data[key])
         if value is None:
-            self.wrong(key, f'{self._data[key]!r} is not a duration; write "90s", "500ms", "2m" or seconds')
+            self.wrong(key, f'{shown(self._data[key])} is not a duration; write "90s", "500ms", "2m" or seconds')
             return default or 0.0
         return self._within(key, value, low, high, default)
 
@@ -108,11 +123,13 @@ class TableReader:
         self._asked.add(key)
         value = self._data.get(key, list(default))
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.wrong(key, f"{value!r} is not a list of strings")
+            self.wrong(key, f"{shown(value)} is not a list of strings")
             return tuple(default)
         for item in value:
             if choices is not None and item not in choices:
-                self.wrong(key, f"{item!r} is not allowed; allowed: {', '.join(choices)}{closest(item, choices)}")
+                self.wrong(
+                    key, f"{shown(item)} is not allowed; allowed: {', '.join(choices)}{closest(item, choices)}"
+                )
         return tuple(value)
 
     def table(self, key: str) -> TableReader:
@@ -120,7 +137,7 @@ class TableReader:
         self._asked.add(key)
         value = self._data.get(key, {})
         if not isinstance(value, dict):
-            self.wrong(key, f"{value!r} is not a table; write [{key}]")
+            self.wrong(key, f"{shown(value)} is not a table; write [{key}]")
             value = {}
         return TableReader(value, (*self.path, key), self.problems)
 
@@ -160,13 +177,14 @@ class TableReader:
             return self._absent(key, default, first())
         value = self._data[key]
         if isinstance(value, bool) or not isinstance(value, kind):
-            self.wrong(key, f"{value!r} is not {what}")
+            self.wrong(key, f"{shown(value)} is not {what}")
             return first() if default is None else default
         return value
 
     def _within(self, key: str, value: N, low: float, high: float, default: N | None) -> N:
         if key in self._data and not low <= value <= high:
-            self.wrong(key, f"{value:g} is out of range; allowed: {low:g} to {high:g}")
+            given = shown(value) if isinstance(value, int) and abs(value) > FLOAT_MAX else f"{value:g}"
+            self.wrong(key, f"{given} is out of range; allowed: {low:g} to {high:g}")
             return type(value)(low) if default is None else default
         return value
 
@@ -176,6 +194,6 @@ def parse_seconds(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return float(value) if not abs(value) > FLOAT_MAX else math.inf
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     return float(match[1]) * _SECONDS[match[2]] if match else None

@@ -50,7 +50,7 @@ UNITS: dict[str, dict[str, float]] = {
     "mebibytes": {"MiB": 1.0, "GiB": 1024.0},
 }
 _RULE = re.compile(r"\s*([a-z][a-z0-9_.]*)\s*(<=|>=|==|<|>)\s*(\S+)\s*")
-_VALUE = re.compile(r"(\d+(?:\.\d+)?)(%|[A-Za-z]*)")
+_VALUE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(%|[A-Za-z]*)")
 
 
 class ThresholdInvalid(ValueError):

@@ -37,7 +37,11 @@ def suite(file: Path, dry_run: bool, reports: Path) -> None:
         click.echo(f"  {title(run)}, {len(run.scenario.fleet.tills)} tills")
     if dry_run:
         return
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        click.echo(f"could not run: {folder} can't be made: {error.strerror}", err=True)
+        sys.exit(EXIT_COULD_NOT_RUN)
     done = run_suite(planned, Progress())
     outcome, why = conclude(done, len(planned.runs))
     page = write_suite(folder, planned, done, outcome=outcome, why=why)

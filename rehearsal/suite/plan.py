@@ -13,7 +13,7 @@ from rehearsal.options import SCENARIOS, Options, scenario_path
 from rehearsal.plan.lines import key_lines
 from rehearsal.plan.loader import ScenarioInvalid
 from rehearsal.plan.scenario import Scenario
-from rehearsal.plan.table import Problems, TableReader, closest
+from rehearsal.plan.table import Problems, TableReader, closest, shown
 from rehearsal.plan.threshold import Threshold, ThresholdInvalid, parse_threshold
 from rehearsal.running import read_scenario
 
@@ -94,7 +94,7 @@ def load_suite(path: Path, *, reports: Path) -> Suite:
         data = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteInvalid(f"{path}: can't be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # tomllib's own, or Python's for a number of too many digits
         raise SuiteInvalid(f"{path.name}: not TOML: {error}") from error
     problems = Problems(path.name, key_lines(text))
     root = TableReader(data, (), problems)
@@ -221,12 +221,14 @@ def _values(table: TableReader) -> tuple[tuple[str, str], ...]:
     for key, value in given.items():
         if isinstance(value, bool):
             values.append((key, str(value).lower()))
+        elif isinstance(value, int) and abs(value) >= 2**63:
+            table.wrong("set", f"{key} = {shown(value)} is out of range")
         elif isinstance(value, int | float):
             values.append((key, str(value)))
         elif isinstance(value, str):
             values.append((key, f'"{value}"'))
         else:
-            table.wrong("set", f"{key} = {value!r} is neither a number, a text nor true or false")
+            table.wrong("set", f"{key} = {shown(value)} is neither a number, a text nor true or false")
     return tuple(values)
 
 

@@ -282,5 +282,8 @@ def status(url: str, clerk: str | None, secret_file: Path | None, ca_file: Path 
     """Print a status as JSON."""
     from syncref.server.client import fetch_status
 
-    secret = secret_file.read_text(encoding="utf-8").strip() if secret_file else None
+    try:
+        secret = secret_file.read_text(encoding="utf-8").strip() if secret_file else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"--secret-file {secret_file} can't be read: {error}") from error
     click.echo(json.dumps(fetch_status(url, clerk, secret, ca_file), indent=2))

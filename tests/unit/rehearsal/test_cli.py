@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from rehearsal.cli import tillproof
 from rehearsal.options import Options, run_id, scenario_names
+from rehearsal.report.write import write_report
 from tests.unit.checkers.shop import closed_shop
+from tests.unit.report.samples import sample
 
 
 def call(*words: str) -> tuple[int, str]:
@@ -115,6 +117,32 @@ def test_diff_needs_two_runs(tmp_path: Path) -> None:
     code, text = call("diff", str(tmp_path), str(tmp_path))
     assert code in (2, 30)
     assert "verdict" in text
+
+
+def test_what_can_not_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    """Where, and why; an option is wrong usage, and all else could not run."""
+    write_report(sample(tmp_path / "run", "go"))
+    run = str(tmp_path / "run")
+    (tmp_path / "file").write_text("")
+    (tmp_path / ".github").write_text("")
+    below = str(tmp_path / "file" / "x")
+    suite = str(Path(__file__).parents[3] / "suite/standard.toml")
+    for words, code in (
+        (("diff", run, run, "--html", below), 2),
+        (("ci", "init", "github", "--into", str(tmp_path)), 2),
+        (("masters", below, "--products", "10"), 30),
+        (("suite", suite, "--reports", below), 30),
+        (("run", "smoke", "--matrix", "--reports", below), 30),
+    ):
+        done = CliRunner().invoke(tillproof, words)
+        assert isinstance(done.exception, SystemExit), (words, done.exception)
+        assert (done.exit_code, "can't be written" in done.output or "could not" in done.output) == (code, True)
+
+
+def test_a_seed_of_many_digits_is_30(tmp_path: Path) -> None:
+    """It is out of range, as one of twenty digits is."""
+    code, text = call("run", "smoke", "--seed", "9" * 400, "--reports", str(tmp_path))
+    assert (code, "is out of range" in text) == (30, True)
 
 
 def test_the_command_to_reproduce_has_every_option() -> None:

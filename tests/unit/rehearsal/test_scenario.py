@@ -8,9 +8,10 @@ import pytest
 
 from chaos.profiles import PROFILES
 from rehearsal.drive.faults import KnownFaults
-from rehearsal.options import SCENARIOS, scenario_names
+from rehearsal.options import SCENARIOS, Options, scenario_names
 from rehearsal.plan.loader import Overrides, ScenarioInvalid, load_scenario
 from rehearsal.plan.scenario import Scenario
+from rehearsal.running import read_scenario
 
 GOOD = """\
 title = "A small one"
@@ -202,3 +203,43 @@ def test_a_ramp_and_a_spike_are_read_as_factors_of_the_rate(tmp_path: Path) -> N
 def test_a_wrong_shape_is_refused(tmp_path: Path, shape: str, said: str) -> None:
     """With the key and what is allowed."""
     assert said in refusal(tmp_path, "rate = 1.5", f"rate = 1.5\nshape = {shape}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("rate = 1.5", "rate = 1.5\nrefunds = 0.5\nvoids = 0.3\nlookups = 0.3", "together are more than 1"),
+        ("[load]", "[backoffice]\nmix = { price = nan, product = 1 }\n[load]", "price = nan is not a factor"),
+        ("[load]", "[backoffice]\nmix = { price = inf }\n[load]", "price = inf is not a factor"),
+        ("[load]", f"[backoffice]\nmix = {{ price = {'9' * 400} }}\n[load]", "is not a factor"),
+        ("[load]", "[backoffice]\nmix = { price = 0 }\n[load]", "every factor is 0"),
+        ("seed = 7", f"seed = {'9' * 400}", "999… is out of range"),
+        ("seed = 7", f"seed = 0x{'f' * 5000}", "a number of thousands of digits is out of range"),
+        ("rate = 1.5", f"rate = {'9' * 400}", "999… is out of range"),
+        ("at = 0", f"at = {'9' * 400}", "inf is out of range"),
+        ('["T02"]', f'"{"9" * 5000} tills"', "is not a list of strings"),
+        ("<= 250ms", f"<= {'9' * 400}ms", "is not a duration"),
+    ],
+)
+def test_a_value_beyond_its_bounds_is_named_before_anything_starts(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    """However many digits it has, and where only the values together are wrong."""
+    text = refusal(tmp_path, old, new)
+    assert said in text
+    assert text.startswith("mine.toml, line ")
+
+
+@pytest.mark.parametrize(("key", "value"), [("stages.².for", "3"), ("seed", "9" * 5000), ("seed", "9" * 400)])
+def test_an_override_that_can_not_be_is_named(tmp_path: Path, key: str, value: str) -> None:
+    """A place that only looks like a number, and a number that is too long."""
+    with pytest.raises(ScenarioInvalid, match=r"no such table|is not a whole number|is out of range"):
+        load(tmp_path, GOOD, Overrides(values=((key, value),)))
+
+
+def test_a_file_with_a_number_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    """Python reads no number of 5000 digits."""
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD.replace("seed = 7", f"seed = {'9' * 5000}"))
+    with pytest.raises(ScenarioInvalid, match=r"mine\.toml: can't be read"):
+        read_scenario(path, Options(scenario=str(path)))

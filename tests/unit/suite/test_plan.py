@@ -143,3 +143,16 @@ def test_a_run_is_repeated_by_a_path_that_works_from_here(tmp_path: Path, monkey
     assert list(named) == ["our suites/ours.toml", "selling"]
     assert all(scenario_path(name) is not None for name in named)
     assert named["our suites/ours.toml"] == folder / "ours.toml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("seed = 9", f"seed = {'9' * 400}"), ("seed = 9", f"seed = {'9' * 5000}"),
+        ("rate = 2", f"rate = {'9' * 400}"), ("= 500 }", f"= {'9' * 400} }}"),
+        ("= 500 }", f"= 0x{'f' * 5000} }}"), ("= 500 }", "= nan }"),
+    ],
+)  # fmt: skip
+def test_a_number_too_long_or_none_is_named(tmp_path: Path, old: str, new: str) -> None:
+    """In the suite, and in what it sets in a scenario."""
+    assert refusal(tmp_path, GOOD.replace(old, new)).startswith("mine.toml")
