@@ -20,6 +20,7 @@ from rehearsal.own_masters import MastersInvalid
 from rehearsal.plan.loader import ScenarioInvalid
 from rehearsal.progress import Progress
 from rehearsal.report.side_by_side import Column, as_page, as_text, column
+from rehearsal.report.text import visible
 from rehearsal.running import read_scenario
 
 WORST_FIRST = (EXIT_CODE[Outcome.NO_GO], EXIT_COULD_NOT_RUN, EXIT_CODE[Outcome.INCONCLUSIVE])
@@ -88,5 +89,5 @@ def _run(name: str, path: Path, options: Options, progress: Progress) -> Column:
         progress.still()
         progress.line(f"{name} could not run: {error}")
         return column(name, None, str(error))
-    progress.line(f"{record.judgement.verdict}: {record.judgement.why}")
+    progress.line(f"{record.judgement.verdict}: {visible(record.judgement.why)}")
     return column(name, record)

@@ -18,7 +18,7 @@ from rehearsal.own_masters import MastersInvalid
 from rehearsal.plan.loader import ScenarioInvalid, load_scenario
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
-from rehearsal.report.text import place
+from rehearsal.report.text import place, visible
 from rehearsal.report.write import write_report
 
 SHOWN = 5
@@ -64,7 +64,9 @@ def run_scenario(
         return _could_not_run(progress, "could not run: interrupted")
     say_judgement(progress, record.judgement)
     report = record.folder / "report.html"
-    progress.line(f"{record.judgement.verdict}: {record.judgement.why.rstrip('.')}. Report: {place(report)}")
+    progress.line(
+        f"{record.judgement.verdict}: {visible(record.judgement.why).rstrip('.')}. Report: {place(report)}"
+    )
     return EXIT_CODE[record.judgement.verdict]
 
 
@@ -78,7 +80,7 @@ def check_run(folder: Path, *, write: bool = False) -> int:
     try:
         meta = Evidence(evidence).meta()
     except (OSError, EvidenceMissing, ValueError) as error:
-        progress.line(f"could not check: {folder} is not a run's folder or evidence: {error}")
+        progress.line(f"could not check: {folder} is not a run's folder or evidence: {visible(error)}")
         return EXIT_COULD_NOT_RUN
     if write and evidence == folder:
         progress.line(f"could not check: {folder} is evidence alone; --write needs a run's folder")
@@ -92,19 +94,23 @@ def check_run(folder: Path, *, write: bool = False) -> int:
         except OSError as error:
             progress.line(f"could not write the report: {error}")
             return EXIT_COULD_NOT_RUN
-    progress.line(f"{judgement.verdict}: {judgement.why.rstrip('.')}. {where}")
+    progress.line(f"{judgement.verdict}: {visible(judgement.why).rstrip('.')}. {where}")
     return EXIT_CODE[judgement.verdict]
 
 
 def say_judgement(progress: Progress, judgement: Judgement) -> None:
-    """Print the checks, with the first findings of those that do not acquit, and the thresholds."""
+    """Print the checks, with the first findings of those that do not acquit, and the thresholds.
+
+    What they quote was written by whoever made the evidence: it stays on its line, and commands no terminal.
+    """
     for check in judgement.checks:
-        progress.line(f"  {check.verdict:<8} {check.name:<11} {check.detail}")
+        progress.line(f"  {check.verdict:<8} {visible(check.name):<11} {visible(check.detail)}")
         for row in check.evidence[:SHOWN] if check.verdict is not Verdict.VALID else ():
-            progress.line("             " + ", ".join(f"{key}={value}" for key, value in row.items() if value))
+            found = ", ".join(f"{key}={value}" for key, value in row.items() if value)
+            progress.line(f"             {visible(found)}")
     for rule in judgement.thresholds:
         passed = {True: "held", False: "MISSED", None: "unknown"}[rule.passed]
-        progress.line(f"  {passed:<8} {rule.rule}: {rule.measured}")
+        progress.line(f"  {passed:<8} {visible(rule.rule)}: {visible(rule.measured)}")
     money = judgement.sales.gross_minor
     progress.line(
         f"  gross    cashiers {money.cashiers}, tills {money.tills}, server {money.server} (minor units)"

@@ -148,11 +148,9 @@ def _faults(v: VerdictFile) -> dict[str, str]:
 
 
 def _stages(v: VerdictFile) -> dict[str, str]:
+    """Return what came of each stage, by its name: titles may be alike."""
     said = {True: "passed", False: "not passed", None: "nothing to pass"}
-    return {
-        stage.title or stage.name: "not seen to its end" if stage.unseen else said[stage.passed]
-        for stage in v.stages
-    }
+    return {stage.name: "not seen to its end" if stage.unseen else said[stage.passed] for stage in v.stages}
 
 
 def _environment(v: VerdictFile) -> dict[str, str]:

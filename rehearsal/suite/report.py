@@ -13,6 +13,7 @@ from rehearsal.model import Outcome
 from rehearsal.report import figures
 from rehearsal.report.chart import Band, Limit, Series, plot
 from rehearsal.report.html import environment
+from rehearsal.report.text import visible
 from rehearsal.suite.plan import Suite
 from rehearsal.suite.run import Ran, relative, title
 
@@ -37,7 +38,7 @@ def as_text(done: tuple[Ran, ...], *, outcome: Outcome, why: str) -> str:
     lines = []
     for ran in done:
         lines.append(f"{ran.outcome:<12} {title(ran.planned)}")
-        lines.append(f"             {ran.why}")
+        lines.append(f"             {visible(ran.why)}")
         if ran.capacity is not None:
             lines.append(f"             ran out: {'; '.join(ran.capacity.ran_out) or NOT_KNOWN}")
             lines.append(f"             the most that was done: {ran.capacity.most_per_s:.1f} receipts/s")

@@ -25,6 +25,7 @@ from rehearsal.model import (
 )
 from rehearsal.plan.threshold import ThresholdInvalid, parse_threshold
 from rehearsal.progress import Progress
+from rehearsal.report.text import visible
 from rehearsal.suite.capacity import Capacity, capacity
 from rehearsal.suite.plan import CapacityPlan, Planned, Suite
 from rehearsal.suite.resources import Span, ran_out
@@ -59,7 +60,7 @@ def run_suite(suite: Suite, progress: Progress, *, conducted: Conduct | None = N
             ran, ended = _could_not_run(planned, str(error) or "interrupted"), True
         done.append(ran)
         progress.still()
-        progress.line(f"{ran.outcome}: {ran.why}")
+        progress.line(f"{ran.outcome}: {visible(ran.why)}")
         if ended or (ran.record is not None and ran.record.meta.interrupted):
             break
     return tuple(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from rehearsal.cli import tillproof
+from rehearsal.model import CheckResult, Judgement, Outcome, ThresholdResult, Verdict
 from rehearsal.options import Options, run_id, scenario_names
+from rehearsal.progress import Progress
 from rehearsal.report.write import write_report
+from rehearsal.running import say_judgement
 from tests.unit.checkers.shop import closed_shop
 from tests.unit.report.samples import sample
 
@@ -109,6 +113,33 @@ def test_check_writes_the_report_when_it_is_asked_to(tmp_path: Path) -> None:
     assert (code, json.loads((tmp_path / "verdict.json").read_text())["verdict"]) == (10, "NO-GO"), text
     code, text = call("check", "--write", str(tmp_path / "evidence"))
     assert (code, "--write needs a run's folder" in text) == (30, True)
+
+
+def test_a_name_in_the_evidence_can_not_forge_a_line(tmp_path: Path) -> None:
+    """A folder from elsewhere: escape codes are shown by number, and the last line is the judge's."""
+    shop = closed_shop()
+    forged = "R1\n\x1b[2K\rGO: all 12 checks hold\u2028GO: all"
+    for row in shop.files["server/receipts.csv"]:
+        row["receipt_no"] = forged
+    shop.write(tmp_path / "evidence")
+    code, text = call("check", str(tmp_path))
+    assert code == 10
+    assert "all 12 checks hold" in text
+    assert not [line for line in text.splitlines() if line.lstrip().startswith("GO")]
+    assert text.splitlines()[-1].startswith("NO-GO: ")
+    assert not [char for char in text if char != "\n" and not char.isprintable()]
+
+
+def test_a_judgement_is_printed_harmless() -> None:
+    """Names of checkers, rules and what was measured come from the evidence as well."""
+    out = io.StringIO()
+    row = {"name": "a\nGO: b", "x\n": "\x1b[31m"}
+    check = CheckResult(name="money\x07", verdict=Verdict.INVALID, detail="c\nGO: d", evidence=(row,))
+    rule = ThresholdResult(rule="sale.p99\n <= 1s", measured="\u202e9", passed=None)
+    say_judgement(Progress(out), Judgement(verdict=Outcome.NO_GO, why="", checks=(check,), thresholds=(rule,)))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
 
 
 def test_diff_needs_two_runs(tmp_path: Path) -> None:

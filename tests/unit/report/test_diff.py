@@ -25,6 +25,17 @@ def test_two_equal_runs_have_no_difference(tmp_path: Path) -> None:
     assert "environments differ" not in as_text(found)
 
 
+def test_stages_of_one_title_are_told_apart(tmp_path: Path) -> None:
+    """Only their names are unique: neither hides the other."""
+    made = sample(tmp_path, "go")
+    alike = [replace(stage, title="All sell", passed=True) for stage in made.meta.stages[:2]]
+    worse = [replace(alike[0], passed=False), alike[1]]
+    a, b = (verdict_of(replace(made, meta=replace(made.meta, stages=tuple(one)))) for one in (alike, worse))
+    (found,) = [section for section in difference(a, b).sections if section.title == "Stages"]
+    assert [row.what for row in found.rows] == ["parity", "pilot"]
+    assert [(row.what, row.a, row.b) for row in found.changes] == [("parity", "passed", "not passed")]
+
+
 def test_a_go_and_a_no_go_differ_in_checks_thresholds_and_money(tmp_path: Path) -> None:
     """Reports on disk: the check that failed is named with both answers."""
     write_report(sample(tmp_path / "a", "go"))
