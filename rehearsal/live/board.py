@@ -24,6 +24,8 @@ EVERY_S = 1.0
 LOG_LINES = 300
 POINTS_MAX = 1200
 SO_FAR = "nothing disproved yet"
+NOT_RUN = "not run: "  # as rehearsal.drive.faults words what this fleet can't do
+Planned = tuple[float, str, tuple[str, ...]]  # second, kind, targets
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The board at one moment; seconds count from the start of the load."""
+    """The board at one moment; seconds count from the start of the load.
+
+    `next_faults` are the schedule's that have not begun, by their time, also those that a pause holds back.
+    """
 
     phase: str
     scenario: str
@@ -62,7 +67,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     tills: list[TillRow]
     servers: list[ServerRow]
     faults: list[FaultRow]
-    next_faults: list[tuple[float, str, tuple[str, ...]]]
+    next_faults: list[Planned]
     bands: list[Band]
     by_hand: tuple[Intervention, ...]
     outcome: Outcome | None
@@ -227,11 +232,7 @@ class Board(Watch):
             ]
             servers = server_rows(selling) if looked_at else servers
             faults = fault_rows(selling)
-            ahead = [
-                (plan.at_s, plan.kind, plan.targets)
-                for plan in selling.scenario.faults
-                if plan.at_s > (second or 0)
-            ]
+            ahead = _ahead(selling) if self._phase == "selling" else []
         doubts = self._doubts()
         return State(
             phase=self._phase,
@@ -257,7 +258,7 @@ class Board(Watch):
 
     def _state_rows(
         self,
-    ) -> tuple[list[TillRow], list[ServerRow], list[FaultRow], list[tuple[float, str, tuple[str, ...]]]]:
+    ) -> tuple[list[TillRow], list[ServerRow], list[FaultRow], list[Planned]]:
         """Return the rows as last seen; faults are lifted once nothing sells."""
         if not self.version:
             return [], [], [], []
@@ -279,3 +280,13 @@ class Board(Watch):
                     f"{plan.kind} on {', '.join(plan.targets)} could not be lifted: {record.heal_evidence}"
                 )
         return found
+
+
+def _ahead(selling: Selling) -> list[Planned]:
+    """Return the schedule's faults that are still to begin, by their time, also those that a pause holds back."""
+    on = {index for index, _, _ in selling.faults.on()}
+    return sorted(
+        (plan.at_s, plan.kind, plan.targets)
+        for index, (plan, record) in enumerate(selling.faults.carried_out())
+        if not (plan.by_hand or record.ran or index in on or record.evidence.startswith(NOT_RUN))
+    )

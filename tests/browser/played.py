@@ -107,8 +107,11 @@ class PlayedFault(Noop):
 
 
 @contextmanager
-def playing(board: Board, folder: Path, make_fault: Any) -> Iterator[Played]:
-    """Yield a shop that sells on a board. `make_fault(function)` puts a maker of faults in the runner's place."""
+def playing(board: Board, folder: Path, make_fault: Any, *, cut_at_s: float = 590.0) -> Iterator[Played]:
+    """Yield a shop that sells on a board. `make_fault(function)` puts a maker of faults in the runner's place.
+
+    Its schedule has a latency on T02 from the start, and a cut at `cut_at_s`.
+    """
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     played = Played(url=f"http://127.0.0.1:{server.server_address[1]}")
     server.played = played  # type: ignore[attr-defined]
@@ -118,7 +121,7 @@ def playing(board: Board, folder: Path, make_fault: Any) -> Iterator[Played]:
     scenario = replace(
         scenario, load=replace(scenario.load, duration_s=600.0),
         faults=(FaultPlan(kind="latency", targets=("T02",), at_s=0.0, for_s=500.0),
-                FaultPlan(kind="cut", targets=("T02",), at_s=590.0, for_s=5.0)),
+                FaultPlan(kind="cut", targets=("T02",), at_s=cut_at_s, for_s=5.0)),
     )  # fmt: skip
     board.begun(scenario, folder)
     fleet = SimpleNamespace(state=played.state, links=played.links, url=lambda node: f"{played.url}/{node}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,22 @@ def press(page: Page, name: str, told: str) -> None:
     """Press a button by its name, and wait for what the page says of it."""
     page.get_by_role("button", name=name, exact=True).click()
     expect(page.locator("#told")).to_contain_text(told, timeout=WAIT)
+
+
+def test_a_fault_that_a_pause_holds_back_is_said_to_be_due(
+    browser: Browser, live: tuple[Board, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins the moment somebody resumes, so the page says so before."""
+    board, address = live
+    board.control.pause()
+    replacing = partial(monkeypatch.setattr, faults_module, "fault")
+    with playing(board, tmp_path, replacing):
+        page = browser.new_page()
+        page.goto(address)
+        said = "Due, begins on resuming: latency on T02 at 0:00. Next by schedule: cut on T02 at 9:50 (held back"
+        expect(page.locator("#next-fault")).to_contain_text(said, timeout=WAIT)
+        press(page, "Resume the schedule", "the schedule goes on")
+        expect(page.locator("#next-fault")).to_have_text("Next by schedule: cut on T02 at 9:50", timeout=WAIT)
 
 
 def test_every_button_does_what_it_says(

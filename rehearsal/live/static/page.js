@@ -146,8 +146,11 @@ function faults(state, able) {
   }
   for (const item of [...list.children]) if (!there.has(item.id)) item.remove();
   show("no-faults", state.faults.length === 0);
-  const next = state.next_faults[0];
-  text("next-fault", next ? "Next by schedule: " + next[1] + " on " + next[2].join(", ") + " at " + clock(next[0]) + (state.paused ? " (held back while paused)" : "") : state.phase === "selling" ? "No further fault on the schedule." : "");
+  const held = state.paused ? state.next_faults.filter(fault => fault[0] <= state.second) : [];
+  const next = state.next_faults[held.length], named = fault => fault[1] + " on " + fault[2].join(", ") + " at " + clock(fault[0]);
+  const said = held.length ? ["Due, begins on resuming: " + held.map(named).join("; ") + "."] : [];
+  if (next) said.push("Next by schedule: " + named(next) + (state.paused ? " (held back while paused)" : ""));
+  text("next-fault", said.length ? said.join(" ") : state.phase === "selling" ? "No further fault on the schedule." : "");
 }
 
 const NS = "http://www.w3.org/2000/svg";

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import pytest
 from rehearsal.drive import faults as faults_module
 from rehearsal.live.board import Board
 from rehearsal.live.rows import _links
-from tests.browser.played import Played, playing
+from tests.browser.played import Played, PlayedFault, playing
 
 DEADLINE_S = 60
 
@@ -62,6 +63,34 @@ def test_an_engine_that_fails_amid_the_selling_is_shown_and_stops_nothing(board:
     """What can't be known is said to be unknown."""
     played.gone = True
     until(lambda: [till.state for till in board.state.tills] == ["unknown", "unknown"])
+
+
+def test_what_a_pause_holds_back_stays_ahead_until_it_begins(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past its time it begins the moment the schedule goes on: until then it is still to come."""
+    board.control.pause()
+    latency, cut = (0.0, "latency", ("T02",)), (0.1, "cut", ("T02",))
+    replacing = partial(monkeypatch.setattr, faults_module, "fault")
+    with playing(board, tmp_path, replacing, cut_at_s=0.1):
+        until(lambda: (board.state.second or 0) > 0.1)
+        assert (board.state.next_faults, board.state.faults) == ([latency, cut], [])
+        board.control.resume()
+        board.poke()
+        until(lambda: [fault.kind for fault in board.state.faults] == ["latency", "cut"])
+        assert board.state.next_faults == []
+
+
+def test_a_fault_that_can_not_be_run_is_not_ahead(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this fleet can't do does not begin later."""
+    monkeypatch.setattr(PlayedFault, "obstacle", lambda *_: "no such machine")
+    with playing(board, tmp_path, partial(monkeypatch.setattr, faults_module, "fault")):
+        until(lambda: board.state.next_faults == [(590.0, "cut", ("T02",))])
+    board.phase("healing")
+    until(lambda: board.state.phase == "healing")
+    assert board.state.next_faults == []
 
 
 def test_links_that_are_alike_are_one_word() -> None:
