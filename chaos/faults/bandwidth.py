@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chaos.faults.base import Bite, Context
 from chaos.faults.carrying import CarryingFault
-from chaos.faults.flow import Reading, readings
+from chaos.faults.flow import readings
 from chaos.faults.parameters import whole
 from chaos.fleet.links import Link, Probe
 from chaos.proxy.client import Toxic
@@ -30,6 +30,7 @@ class Bandwidth(CarryingFault):
 
     def __init__(self, targets: tuple[str, ...], parameters: object = None) -> None:
         super().__init__(targets, parameters)
+        self.heads: dict[str, int] = {}
         self.behind: dict[str, int] = {}
 
     def toxics(self) -> Sequence[Toxic]:
@@ -47,9 +48,17 @@ class Bandwidth(CarryingFault):
         return Bite(bit=fine, text=f"a request was {probe.outcome} after {probe.took_ms:.0f} ms")
 
     def observe(self, context: Context) -> None:
-        """Remember how far each till fell behind."""
+        """Remember how far each till fell behind: what it had at the look before and the server lacks still.
+
+        What was sold since then may be on its way on the widest line.
+        """
         for till, now in readings(context, self.tills()).items():
-            self.behind[till] = max(self.behind.get(till, 0), lag(now))
+            if now.head is None:
+                continue
+            if now.server is not None:
+                old = min(self.heads.get(till, 0), now.head)  # a till's new journal begins anew
+                self.behind[till] = max(self.behind.get(till, 0), old - now.server)
+            self.heads[till] = now.head
 
     def judged(self, context: Context, link: Link) -> Bite:
         """The limit was felt: the line was at least half full, or the till's entries queued."""
@@ -59,12 +68,5 @@ class Bandwidth(CarryingFault):
         carried = [self.carried(link.name, stream) or 0 for stream in ("upstream", "downstream")]
         share = max(carried) / max(self.lasted_s, 0.001) / (self.p.rate_kb_s * 1000)
         behind = self.behind.get(link.till, 0)
-        text = f"{base.text}; {share:.0%} of the rate used, up to {behind} entries behind"
+        text = f"{base.text}; {share:.0%} of the rate used, {behind} entries queued from one look to the next"
         return Bite(bit=share >= FULL_SHARE or behind > 0, text=text)
-
-
-def lag(now: Reading) -> int:
-    """Return how many entries a till has that the server lacks."""
-    if now.head is None or now.server is None:
-        return 0
-    return max(0, now.head - now.server)

@@ -149,6 +149,11 @@ class Fault(ABC):
         self.targets = tuple(targets)
         self.p = self.parameters() if parameters is None else parameters
 
+    @classmethod
+    def misfits(cls, targets: Sequence[str], p: Any) -> Mapping[str, str]:
+        """Return key → what is wrong with targets and parameters that are each allowed by themselves."""
+        return {}
+
     def obstacle(self, context: Context) -> str | None:
         """Return why this fault can't be run here, or None."""
         return None

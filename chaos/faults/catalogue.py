@@ -82,4 +82,7 @@ def fault(kind: str, targets: Sequence[str], given: Mapping[str, object] | None 
     if not targets:
         raise FaultInvalid(f"fault {kind} has no targets")
     made = FAULTS[kind]
-    return made(tuple(targets), parameters.read(kind, made.parameters, given or {}))
+    p = parameters.read(kind, made.parameters, given or {})
+    for problem in made.misfits(targets, p).values():
+        raise FaultInvalid(problem)
+    return made(tuple(targets), p)

@@ -31,7 +31,6 @@ class KillPromoting(NodeFault):
 
     def __init__(self, targets: tuple[str, ...], parameters: object = None) -> None:
         super().__init__(targets, parameters)
-        self.struck: dict[str, str] = {}
         self.status: dict[str, int | None] = {}
         self.left = ""
 
@@ -53,10 +52,10 @@ class KillPromoting(NodeFault):
         self.left = "silent" if reading is None else reading.role
 
     def observe(self, context: Context) -> None:
-        """Remember that the promotion was left half done."""
+        """Remember that the promotion was left half done; the first word of a silent database counts."""
         reading = context.witness.log_of(self.targets[0])
-        if reading is not None and reading.role == "promoting":
-            self.left = "promoting"
+        if reading is not None and (self.left == "silent" or reading.role == "promoting"):
+            self.left = reading.role
 
     def lift(self, context: Context) -> None:
         """Start what was killed."""
@@ -72,4 +71,6 @@ class KillPromoting(NodeFault):
         killed = ", ".join(self.status)
         if self.left == "live":
             return Bite(bit=False, text=f"{killed} killed too late: the term was open already")
+        if self.left == "silent":
+            return Bite(bit=None, text=f"{killed} killed; how far the promotion was could not be read")
         return Bite(bit=True, text=f"{killed} killed in the middle of a promotion, which left it {self.left}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos.faults.base import Bite
@@ -26,6 +26,14 @@ class Latency(CarryingFault):
     kind = "latency"
     parameters = LatencyParameters
 
+    @classmethod
+    def misfits(cls, targets: Sequence[str], p: LatencyParameters) -> Mapping[str, str]:
+        """A jitter as large as the latency may take all of it, and any request at all would be late enough."""
+        if p.jitter_ms < p.latency_ms:
+            return {}
+        problem = f"fault latency: jitter_ms = {p.jitter_ms}: give less than latency_ms, {p.latency_ms}"
+        return {"jitter_ms": problem}
+
     def toxics(self) -> Sequence[Toxic]:
         """One latency toxic downstream."""
         attributes = {"latency": self.p.latency_ms, "jitter": self.p.jitter_ms}
@@ -33,6 +41,8 @@ class Latency(CarryingFault):
 
     def acted(self, probe: Probe) -> Bite:
         """A request took at least the latency less its jitter."""
-        least = max(0, self.p.latency_ms - self.p.jitter_ms)
-        late = probe.outcome == "silent" or (probe.outcome == "answered" and probe.took_ms >= least)
+        least = self.p.latency_ms - self.p.jitter_ms
+        late = probe.outcome == "answered" and probe.took_ms >= least
+        if self.p.latency_ms + self.p.jitter_ms >= self.probe_timeout_s * 1000:
+            late = late or probe.outcome == "silent"
         return Bite(bit=late, text=f"a request took {probe.took_ms:.0f} ms ({probe.outcome})")

@@ -74,8 +74,9 @@ class LostAck(LinkFault):
 
     def evidence(self, context: Context) -> Bite:
         """For each till, the server held entries for which the till never saw the ack."""
+        tries = f" (answers held up {self.attempts} times)"
         return together(
-            Bite(bit=till in self.proof, text=f"{till}: {self.proof.get(till, 'no lost ack was seen')}")
+            Bite(bit=till in self.proof, text=f"{till}: {self.proof.get(till, 'no lost ack was seen')}{tries}")
             for till in self.tills()
         )
 

@@ -56,7 +56,7 @@ class KnownFaults:
             strange = [target for target in targets if not target.startswith("T")]
             if strange:
                 found["targets"] = f"fault {kind} is for tills, not for {', '.join(strange)}"
-        return found
+        return found or FAULTS[kind].misfits(targets, FAULTS[kind].parameters(**params))
 
     def on_link(self, kind: str) -> bool:
         """Say whether a kind changes a till's link."""

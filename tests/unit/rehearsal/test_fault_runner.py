@@ -159,6 +159,7 @@ def test_the_registry_says_what_is_wrong_with_parameters() -> None:
     problems: Callable[..., Any] = known.problems
     assert problems("latency", {"latency_ms": 100}, ("T01",)) == {}
     assert "did you mean 'latency_ms'" in problems("latency", {"latencyms": 1}, ("T01",))["latencyms"]
+    assert "give less than latency_ms" in problems("latency", {"jitter_ms": 900}, ("T01",))["jitter_ms"]
     assert "is for tills" in problems("cut", {}, ("server",))["targets"]
     assert known.on_link("cut")
     assert not known.on_link("kill")

@@ -28,6 +28,7 @@ def test_every_fault_is_made_with_its_defaults() -> None:
         ("latency", ["T01"], {"latency_ms": 0}, "latency_ms = 0: give a whole number of ms from 1 to 60000"),
         ("latency", ["T01"], {"latency_ms": True}, "latency_ms = True: give a whole number"),
         ("latency", ["T01"], {"latency_ms": "9"}, "latency_ms = '9': give a whole number"),
+        ("latency", ["T01"], {"jitter_ms": 200}, "jitter_ms = 200: give less than latency_ms, 200"),
         ("postgres_restart", ["postgres"], {"mode": "slow"}, "mode = 'slow': give one of fast, crash"),
     ],
 )

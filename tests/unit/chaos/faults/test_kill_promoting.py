@@ -14,11 +14,12 @@ class Left(FakePair):
     """A pair whose standby is left as `left` says when its server is killed."""
 
     left: str = "promoting"
+    unreadable: bool = False
 
     def kill(self, node: str) -> int | None:
         """Die in the middle of it."""
         self.promoting = False
-        self.logs["preproduction"] = ServerLog(role=self.left, term_n=1, written=1)
+        self.logs["preproduction"] = None if self.unreadable else ServerLog(role=self.left, term_n=1, written=1)
         return super().kill(node)
 
 
@@ -52,3 +53,22 @@ def test_without_a_promotion_nobody_is_killed() -> None:
 def test_a_server_whose_database_nobody_knows_is_an_obstacle() -> None:
     """It is said before the run."""
     assert KillPromoting(("T01",)).obstacle(pair_context(pair_of()))
+
+
+def test_a_database_that_never_answers_again_proves_nothing() -> None:
+    """The term may have been open before the kill."""
+    shop = left("silent")
+    shop.unreadable = True
+    assert suffered(pair_context(shop), KillPromoting(STANDBY))[0].bit is None
+
+
+def test_the_first_word_after_the_kill_counts() -> None:
+    """A database that was silent at first and is live then was promoted to the end, by whomever."""
+    shop = left("live")
+    shop.unreadable = True
+    one, context = KillPromoting(STANDBY), pair_context(shop)
+    one.inject(context)
+    shop.logs["preproduction"] = ServerLog(role="live", term_n=2, written=1)
+    one.observe(context)
+    one.lift(context)
+    assert one.evidence(context).bit is False

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from chaos.faults.latency import Latency, LatencyParameters
+from chaos.fleet.links import Probe
 from tests.unit.chaos.faults.shop import context_of, shop_of, suffered
 
 LATE = LatencyParameters(latency_ms=300, jitter_ms=50)
@@ -35,3 +36,10 @@ def test_a_proxy_server_that_counts_nothing_proves_nothing() -> None:
     shop = shop_of()
     shop.wires["T01"].bytes = None
     assert suffered(context_of(shop), Latency(("T01",), LATE))[0].bit is None
+
+
+def test_a_silent_server_is_no_late_answer() -> None:
+    """No answer within ten seconds shows a latency only where that may be so long."""
+    silent = Probe(outcome="silent", took_ms=10_000)
+    assert Latency(("T01",), LATE).acted(silent).bit is False
+    assert Latency(("T01",), LatencyParameters(latency_ms=15_000)).acted(silent).bit is True

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chaos.faults.promotion import Promotion
 from tests.unit.chaos.faults.shop import context_of, pair_context, pair_of, suffered
 
@@ -18,6 +20,20 @@ def test_a_promotion_while_nobody_sells_does_not_bite() -> None:
     shop = pair_of()
     shop.tills["T01"].sells = False
     assert suffered(pair_context(shop), Promotion(STANDBY))[0].bit is False
+
+
+def test_a_till_that_could_not_be_read_at_first_brought_nothing() -> None:
+    """All that the server has of it is no arrival of these two seconds."""
+    shop = pair_of()
+    till = shop.tills["T01"]
+    till.sells, till.readable = False, False
+    context = pair_context(shop)
+
+    def readable_again(seconds: float) -> None:
+        till.readable = True
+        shop.sleep(seconds)
+
+    assert suffered(replace(context, sleep=readable_again), Promotion(STANDBY))[0].bit is False
 
 
 def test_a_server_that_was_live_already_was_not_promoted() -> None:

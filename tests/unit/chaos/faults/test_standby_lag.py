@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from chaos.errors import FaultFailed
@@ -41,6 +43,72 @@ def test_a_promotion_ends_it() -> None:
     assert len(shop.statements) == 1
     assert one.verify(context).ok
     assert one.evidence(context).bit is True
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_replay_that_does_not_stand_still_is_not_paused(monkeypatch: pytest.MonkeyPatch, paused: bool) -> None:
+    """Whatever the call returned: the log is some bytes ahead of the replay at any moment."""
+    shop = pair_of()
+    place = itertools.count(1000, 5000)
+
+    def streaming(_: str) -> ServerLog:
+        at = next(place)
+        return ServerLog(role="standby", term_n=1, received=at, replayed=at - 80, paused=paused)
+
+    monkeypatch.setattr(shop, "log_of", streaming)
+    one, context = StandbyLag(("preproduction",)), pair_context(shop)
+    with pytest.raises(FaultFailed, match="was not paused within 5 s"):
+        one.inject(context)
+    one.observe(context)
+    one.lift(context)
+    assert shop.statements[-1] == "SELECT pg_wal_replay_resume()"
+    assert one.evidence(context).bit is not True
+
+
+def test_a_restart_of_the_standby_in_between_ends_the_proof() -> None:
+    """It forgets the pause, and the replay went on before it was let go."""
+    shop = pair_of()
+    one, context = StandbyLag(("preproduction",)), pair_context(shop)
+    one.inject(context)
+    context.sleep(0.5)
+    one.observe(context)
+    shop.execute("restarted")
+    context.sleep(0.5)
+    one.observe(context)
+    one.lift(context)
+    bite = one.evidence(context)
+    assert (bite.bit, bite.text) == (False, "preproduction: its replay went on before it was let go")
+
+
+def test_what_a_promotion_replays_at_its_beginning_counts_for_the_promotion() -> None:
+    """The pause ends with it, some looks before the database is none that replays."""
+    shop = pair_of()
+    one, context = StandbyLag(("preproduction",)), pair_context(shop)
+    one.inject(context)
+    context.sleep(0.5)
+    one.observe(context)
+    shop.execute("promoted")
+    context.sleep(0.5)
+    one.observe(context)
+    shop.logs["preproduction"] = ServerLog(role="live", term_n=2, written=1)
+    one.lift(context)
+    assert one.evidence(context).bit is True
+
+
+def test_a_standby_that_can_not_be_asked_is_let_go_later() -> None:
+    """Lifting fails as long as it is silent, and is to be tried again."""
+    shop = pair_of()
+    one, context = StandbyLag(("preproduction",)), pair_context(shop)
+    one.inject(context)
+    context.sleep(0.5)
+    there, shop.logs["preproduction"] = shop.logs["preproduction"], None
+    with pytest.raises(FaultFailed, match="does not answer"):
+        one.lift(context)
+    assert len(shop.statements) == 1
+    shop.logs["preproduction"] = there
+    one.lift(context)
+    assert shop.statements[1:] == ["SELECT pg_wal_replay_resume()"]
+    assert (one.evidence(context).bit, one.verify(context).ok) == (True, True)
 
 
 def test_a_replay_that_stays_paused_is_told() -> None:
