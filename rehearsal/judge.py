@@ -2,7 +2,8 @@
 
 Property kept: GO only when every claimed checker acquits, validity included, and every threshold was
 measured and held. One contradiction is NO-GO, whoever finds it; anything that could not be told is
-INCONCLUSIVE. The verdict follows from the evidence alone.
+INCONCLUSIVE. The verdict follows from the evidence alone. A lab that left nodes behind, by its own failure to
+bring them back, convicts nobody.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -86,9 +88,14 @@ def _judge(case: Case) -> Judgement:
     except (OSError, msgspec.MsgspecError) as error:
         return Judgement(verdict=Outcome.INCONCLUSIVE, why=f"meta.json can't be read: {error}", checks=())
     results = {name: run_checker(name, checker, case) for name, checker in CHECKERS.items()}
+    behind = ", ".join(dict.fromkeys(node for fault in meta.faults for node in fault.left_behind))
+    if behind:
+        results = {name: _withheld(result, behind) for name, result in results.items()}
     claims = claims_of(case, results)
     figures = _figures(case, results)
     thresholds = tuple(_threshold(rule, figures, results) for rule in meta.thresholds)
+    if behind:
+        thresholds = tuple(_unheld(one) for one in thresholds)
     needed = ALWAYS | {name for claim in claims if claim.claimed for name in checkers_of(claim.name)}
     checks = tuple(
         result for name, result in results.items() if name in needed or result.verdict is not Verdict.UNKNOWN
@@ -117,6 +124,22 @@ def run_checker(name: str, checker: Checker, case: Case) -> CheckResult:
             detail=f"the checker failed: {type(error).__name__}: {error}",
             evidence=({"verdict": "UNKNOWN", "what": "the checker failed", "error": repr(error)},),
         )
+
+
+def _withheld(result: CheckResult, behind: str) -> CheckResult:
+    """Turn a conviction into a doubt: the lab itself kept nodes from coming back."""
+    if result.verdict is not Verdict.INVALID:
+        return result
+    return replace(
+        result,
+        verdict=Verdict.UNKNOWN,
+        detail=f"the lab could not bring {behind} back, so this counts against nobody: {result.detail}",
+        evidence=tuple({**row, "verdict": str(Verdict.UNKNOWN)} for row in result.evidence),
+    )
+
+
+def _unheld(rule: ThresholdResult) -> ThresholdResult:
+    return replace(rule, passed=None, measured=f"{rule.measured}, not judged") if rule.passed is False else rule
 
 
 def conclude(

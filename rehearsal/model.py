@@ -113,7 +113,8 @@ class FaultRecord:
 
     `bit` says whether it hit the step it was aimed at (None: it could not be told); `healed` whether
     the lifted fault was read back as gone. `ran` is False for a fault that this fleet can't do.
-    `for_s` 0 marks a fault of an instant. `ended_ms` is None when it was never lifted.
+    `for_s` 0 marks a fault of an instant. `ended_ms` is None when it was never lifted. `left_behind`: targets
+    that the lab could not bring back by its own failure; nothing counts against the system then.
     """
 
     kind: str
@@ -129,6 +130,7 @@ class FaultRecord:
     started_ms: int | None = None
     ended_ms: int | None = None
     stage: str = ""
+    left_behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,7 +137,8 @@ class Fault(ABC):
     """One fault on some targets. Called in this order, by one thread:
 
     obstacle; inject; observe, about twice a second while it lasts; lift; verify; evidence. After a failed inject,
-    lift and verify are still called. `lift` may be called twice. `containers_only`: no other fleet can do it.
+    lift and verify are still called. A `lift` that failed is called again; after the last time, `give_up`.
+    `containers_only`: no other fleet can do it.
     """
 
     kind: ClassVar[str]
@@ -168,6 +169,13 @@ class Fault(ABC):
     @abstractmethod
     def lift(self, context: Context) -> None:
         """End it, and nothing else: no restart, sale or sync that the system would not do by itself."""
+
+    def give_up(self, context: Context) -> tuple[str, ...]:
+        """Lifting failed for good: let go on what can go on as it is, and return the targets that can't.
+
+        Those the lab has left behind, so nothing that they show or hold up counts against the system.
+        """
+        return ()
 
     @abstractmethod
     def verify(self, context: Context) -> Healed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from chaos.errors import ChaosError
 from chaos.faults.base import Bite, Context, Healed, planned_disks, together
 from chaos.faults.disks import Gone
-from chaos.faults.onnode import NodeFault
+from chaos.faults.onnode import NodeFault, start_again
 
 
 class DiskRollback(NodeFault):
@@ -49,6 +49,13 @@ class DiskRollback(NodeFault):
                 errors.append(error)
         if errors:
             raise errors[0]
+
+    def give_up(self, context: Context) -> tuple[str, ...]:
+        """Start tills whose disks are as they left them, and tell those whose disks are not."""
+        stuck = [till for till in self.kept if till not in self.gone]
+        behind = [till for till in stuck if planned_disks(context).half_done(till)]
+        start_again(context, [till for till in stuck if till not in behind])
+        return tuple(behind)
 
     def verify(self, context: Context) -> Healed:
         """Each till runs on the copy."""

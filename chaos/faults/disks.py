@@ -28,7 +28,7 @@ class Gone:
 
 
 class TillDisks(Protocol):
-    """The tills' disks. A till does not run while its disk is put back or wiped."""
+    """The tills' disks. A till does not run while its disk is put back or wiped; either may be tried again."""
 
     def keep(self, till: str) -> int:
         """Copy a running till's disk aside, all of one instant; return the last journal entry on the copy."""
@@ -40,6 +40,10 @@ class TillDisks(Protocol):
 
     def wipe(self, till: str) -> Gone:
         """Lose a till's disk, and declare what that loses."""
+        ...
+
+    def half_done(self, till: str) -> bool:
+        """Say whether a till's disk is neither as the till left it nor as it was to be: it failed in between."""
         ...
 
     def provision(self, till: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from chaos.errors import FaultFailed
 from chaos.faults.base import Bite, Context, together
-from chaos.faults.onnode import DownFault
+from chaos.faults.onnode import DownFault, start_again
 from chaos.faults.parameters import whole
 from chaos.power.restore import Dropped, cut, is_loaded, unsynced
 
@@ -39,6 +39,7 @@ class PowerCut(DownFault):
         super().__init__(targets, parameters)
         self.dropped: dict[str, Dropped] = {}
         self.in_a_write: dict[str, bool] = {}
+        self.killed: set[str] = set()
 
     def obstacle(self, context: Context) -> str | None:
         """The targets' writes must have been followed since they were started."""
@@ -65,16 +66,27 @@ class PowerCut(DownFault):
             context.fleet.resume(node)
             context.sleep(PAUSE_S)
         status = context.fleet.kill(node)
+        self.killed.add(node)
         seed = sum(map(ord, node)) + len(self.dropped)
         self.dropped[node] = cut(context.fleet.dir(node), log, seed=seed, survive_percent=self.p.survive_percent)
         return status
 
     def lift(self, context: Context) -> None:
-        """Start the targets, unless their files are in between two states."""
-        half = [node for node in self.was if node not in self.dropped and node in self.status]
+        """Start the targets but those whose files are in between two states."""
+        half = self._half()
+        for node in self.targets:
+            if context.fleet.state(node) == "paused":
+                context.fleet.resume(node)
+        start_again(context, [node for node in self.targets if node not in half])
         if half:
             raise FaultFailed(f"what {', '.join(half)} had not synced was not taken back")
-        super().lift(context)
+
+    def give_up(self, context: Context) -> tuple[str, ...]:
+        """Tell the targets whose files are in between."""
+        return self._half()
+
+    def _half(self) -> tuple[str, ...]:
+        return tuple(node for node in self.targets if node in self.killed and node not in self.dropped)
 
     def evidence(self, context: Context) -> Bite:
         """Each target was up and writing, died of the signal, lost bytes, and runs under another process id."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from chaos.errors import ChaosError
 from chaos.faults.base import Bite, Context, planned_disks, together
 from chaos.faults.disks import Gone
-from chaos.faults.onnode import DownFault
+from chaos.faults.onnode import DownFault, start_again
 
 
 class ReimageTill(DownFault):
@@ -36,15 +36,32 @@ class ReimageTill(DownFault):
         return status
 
     def lift(self, context: Context) -> None:
-        """Provision and start each till and open its day; the first error is raised after all were tried."""
+        """Set each till up whose disk is lost; start those that were only stopped.
+
+        The first error is raised after all were tried.
+        """
         errors = []
-        for till in self.gone:
+        for till in self.targets:
             try:
-                self._set_up(context, till)
+                if till not in self.gone and planned_disks(context).half_done(till):
+                    self.gone[till] = planned_disks(context).wipe(till)
+                if till in self.gone:
+                    self._set_up(context, till)
+                else:
+                    start_again(context, (till,))
             except ChaosError as error:
                 errors.append(error)
         if errors:
             raise errors[0]
+
+    def give_up(self, context: Context) -> tuple[str, ...]:
+        """Tell the tills whose disks are empty, or not even that."""
+        disks = planned_disks(context)
+        return tuple(
+            till
+            for till in self.targets
+            if (till in self.gone and till not in self.provisioned) or disks.half_done(till)
+        )
 
     def _set_up(self, context: Context, till: str) -> None:
         disks = planned_disks(context)

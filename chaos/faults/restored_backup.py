@@ -21,6 +21,7 @@ class RestoredBackup(NodeFault):
         super().__init__(targets, parameters)
         self.taken = False
         self.counted = False
+        self.laying = False
         self.laid_back = False
         self.lacks: Forgotten | None = None
 
@@ -53,6 +54,7 @@ class RestoredBackup(NodeFault):
                 backups.inventory()
                 self.counted = True
             context.fleet.stop(backups.postgres)
+            self.laying = True
             backups.lay_back()
             self.laid_back = True
         if context.fleet.state(backups.postgres) in {"stopped", "ended"}:
@@ -61,6 +63,14 @@ class RestoredBackup(NodeFault):
             self.lacks = backups.forgotten()
         # the server comes first: it opens the new term, without which nobody else is well
         start_again(context, reversed(backups.users))
+
+    def give_up(self, context: Context) -> tuple[str, ...]:
+        """Start everything on the database as it was; not on one that is half replaced, or was not read again."""
+        backups = self.backups(context)
+        if self.laying and self.lacks is None:
+            return (backups.postgres, *backups.users)
+        start_again(context, (backups.postgres, *reversed(backups.users)))
+        return ()
 
     def verify(self, context: Context) -> Healed:
         """The backup was laid back, and all who use it answer."""

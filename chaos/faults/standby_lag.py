@@ -79,6 +79,10 @@ class StandbyLag(Fault):
         if errors:
             raise errors[0]
 
+    def give_up(self, context: Context) -> tuple[str, ...]:
+        """Tell the standbys that were not let go on."""
+        return tuple(node for node in self.asked if node not in self.let_go)
+
     def _resume(self, context: Context, node: str) -> None:
         reading = context.witness.log_of(node)
         if reading is None:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.errors import CannotRun
+from chaos.errors import CannotRun, FaultFailed
 from chaos.fleet.plan import NodePlan
 from chaos.profiles import Caps
 
@@ -155,13 +155,17 @@ def back_up(cluster: Cluster, target: Path, *, account: str | None) -> None:
 
 def lay_back(cluster: Cluster, backup: Path, *, account: str | None) -> None:
     """Replace a stopped cluster by a copy of its backup; started, it goes on in a timeline of its own."""
-    shutil.rmtree(cluster.data)
-    shutil.copytree(backup, cluster.data, symlinks=True)
-    with (cluster.data / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
-        file.write(RESTORED)
-    (cluster.data / "recovery.signal").touch()
-    cluster.data.chmod(0o700)
-    _give((cluster.data, *cluster.data.rglob("*")), account)
+    try:
+        if cluster.data.exists():
+            shutil.rmtree(cluster.data)
+        shutil.copytree(backup, cluster.data, symlinks=True)
+        with (cluster.data / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+            file.write(RESTORED)
+        (cluster.data / "recovery.signal").touch()
+        cluster.data.chmod(0o700)
+        _give((cluster.data, *cluster.data.rglob("*")), account)
+    except OSError as error:
+        raise FaultFailed(f"{cluster.data} can't be replaced by its backup: {error}") from error
 
 
 def _base_backup(cluster: Cluster, target: Path, *words: str, host: str, port: int, account: str | None) -> None:

@@ -63,7 +63,10 @@ class _File:
 
 def records(log: Path) -> Iterator[Record]:
     """Read a log; a record cut short by the kill is left out. Raises FaultFailed for another file."""
-    data = log.read_bytes()
+    try:
+        data = log.read_bytes()
+    except OSError as error:
+        raise FaultFailed(f"the log of unsynced writes can't be read: {error}") from error
     at = 0
     while at + _HEAD.size <= len(data):
         magic, kind, ino, where, size, path_len, more_len = _HEAD.unpack_from(data, at)
@@ -108,21 +111,21 @@ def is_loaded(log: Path) -> bool:
 def cut(disk: Path, log: Path, *, seed: int, survive_percent: int = 0) -> Dropped:
     """Take the unsynced changes back, empty the log, and return what was lost; raise FaultFailed when it can't."""
     lost = unsynced(log)
-    files = _files(disk, Path(f"{log}.kept"), lost)
     draw = Random(seed)  # noqa: S311 - which sectors survive, not a secret
-    for ino in sorted(files):
-        _draw_survivors(files[ino], draw, survive_percent)
-    dropped = sum(_length(one.ranges) for one in files.values())
-    changed = tuple(sorted(one.path.name for one in files.values() if one.ranges))
     try:
+        files = _files(disk, Path(f"{log}.kept"), lost)
+        for ino in sorted(files):
+            _draw_survivors(files[ino], draw, survive_percent)
+        dropped = sum(_length(one.ranges) for one in files.values())
+        changed = tuple(sorted(one.path.name for one in files.values() if one.ranges))
         names = sum(_take_back(record, files) for record in reversed(lost))
         torn = sum(_bring_back(one) for one in files.values())
         for path in disk.rglob(VOLATILE):
             path.unlink()
+        shutil.rmtree(f"{log}.kept", ignore_errors=True)
+        log.unlink()
     except OSError as error:
         raise FaultFailed(f"what was not synced can't be taken back: {error}") from error
-    shutil.rmtree(f"{log}.kept", ignore_errors=True)
-    log.unlink()
     return Dropped(
         bytes=max(0, dropped - torn * SECTOR),
         files=changed,

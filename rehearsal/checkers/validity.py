@@ -97,6 +97,8 @@ def _fault(findings: Findings, fault: FaultRecord) -> None:
                        why=fault.evidence, **where)  # fmt: skip
     if fault.healed is not True:
         findings.doubt("a fault was not read back as lifted", why=fault.heal_evidence, **where)
+    if fault.left_behind:
+        findings.doubt("the lab could not bring back what a fault took", left=" ".join(fault.left_behind), **where)
 
 
 def _started_again(findings: Findings, case: Case) -> None:

@@ -47,6 +47,8 @@ class ShopDisks:
         self._seed = seed
         self._date = business_date
         self._kept: dict[str, Database] = {}
+        self._gone: dict[str, Gone] = {}
+        self._begun: set[str] = set()
         self._counters: dict[str, CopyCounter] = {}
         self._numbers = 0
         self.losses: list[Loss] = []
@@ -60,16 +62,25 @@ class ShopDisks:
 
     def put_back(self, till: str) -> Gone:
         """Replace a till's disk by the copy that was kept."""
-        copy = self._kept.pop(till)
-        gone = self._declare("disk_rollback", till, copy)
+        copy = self._kept[till]
+        gone = self._declared_once("disk_rollback", till, copy)
+        self._begun.add(till)
         replace_database(self._shop.fleet, self._shop.till_databases[till], copy)
+        del self._kept[till]
+        self._finish(till)
         return gone
 
     def wipe(self, till: str) -> Gone:
         """Lose a till's disk."""
-        gone = self._declare("reimage_till", till, None)
+        gone = self._declared_once("reimage_till", till, None)
+        self._begun.add(till)
         remove_database(self._shop.till_databases[till], empty=True)
+        self._finish(till)
         return gone
+
+    def half_done(self, till: str) -> bool:
+        """Say whether a disk failed while it was replaced or lost."""
+        return till in self._begun
 
     def provision(self, till: str) -> None:
         """Set a till up anew; the cluster's name is what its technician knows."""
@@ -132,6 +143,16 @@ class ShopDisks:
 
     def _head(self, database: Database) -> int:
         return int(self._read(lambda: _query(database, "SELECT head_seq FROM till"))[0][0])
+
+    def _declared_once(self, kind: str, till: str, copy: Database | None) -> Gone:
+        """Declare what a disk loses; a second try finds it declared, and the disk perhaps gone."""
+        if till not in self._gone:
+            self._gone[till] = self._declare(kind, till, copy)
+        return self._gone[till]
+
+    def _finish(self, till: str) -> None:
+        del self._gone[till]
+        self._begun.discard(till)
 
     def _declare(self, kind: str, till: str, copy: Database | None) -> Gone:
         """Read what a disk holds beyond its copy, and what of that the server has."""

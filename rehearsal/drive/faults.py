@@ -1,6 +1,7 @@
 """Faults on schedule: each in its own thread, from injection to the read-back of its lifting.
 
-Keeps: whatever happens to the run, a fault that was injected is lifted, and its record says what came of it.
+Keeps: whatever happens to the run, a fault that was injected is lifted, and its record says what came of it. What
+nobody foresaw in a fault is on record like any other trouble; a thread that dies silently would leave nodes down.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rehearsal.plan.table import closest
 OBSERVE_EVERY_S = 0.5
 TOUCH_GRACE_S = 5.0
 READ_BACK_S = 10.0
+LIFTS = 3
 
 Say = Callable[[str], None]
 
@@ -166,18 +168,29 @@ class FaultRunner:
             self._records[index] = replace(self._records[index], **changes)
 
     def _run(self, index: int, plan: FaultPlan, begin: float) -> None:
-        if self._heal.wait(max(0.0, begin + plan.at_s - time.monotonic())):
-            return
-        if not plan.by_hand:
-            self._control.wait_while_paused(self._heal)
-        if self._heal.is_set():
-            return
-        made = fault(plan.kind, plan.targets, plan.params)
-        obstacle = made.obstacle(self._context)
-        if obstacle is not None:
-            self._note(index, evidence=f"not run: {obstacle}")
+        try:
+            if self._is_due(plan, begin):
+                self._carry_out(index, plan)
+        finally:
             with self._lock:
                 self._active.pop(index, None)
+
+    def _is_due(self, plan: FaultPlan, begin: float) -> bool:
+        """Wait until a fault is to begin; False when the run ends before."""
+        if self._heal.wait(max(0.0, begin + plan.at_s - time.monotonic())):
+            return False
+        if not plan.by_hand:
+            self._control.wait_while_paused(self._heal)
+        return not self._heal.is_set()
+
+    def _carry_out(self, index: int, plan: FaultPlan) -> None:
+        try:
+            made = fault(plan.kind, plan.targets, plan.params)
+            obstacle = made.obstacle(self._context)
+        except Exception as error:  # noqa: BLE001 - the thread's outer loop, which reports
+            obstacle = _told(error)
+        if obstacle is not None:
+            self._note(index, evidence=f"not run: {obstacle}")
             self._say(f"fault {plan.kind} on {', '.join(plan.targets)} can't be run: {obstacle}")
             return
         with self._lock:
@@ -187,13 +200,10 @@ class FaultRunner:
             + (" by hand" if plan.by_hand else f" for {plan.for_s:g} s" * (plan.for_s > 0))
         )
         self._note(index, ran=True, started_ms=self._context.wall_ms(), evidence="")
-        try:
-            trouble = self._inflict(index, made, plan)
-        finally:
-            self._lift(index, made)
-        self._judge(index, made, trouble)
+        trouble = self._inflict(index, made, plan)
+        broken = self._lift(index, made)
+        self._judge(index, made, trouble, broken)
         with self._lock:
-            del self._active[index]
             shared = not set(plan.targets) <= set(self._scenario.fleet.tills)
             for till in self._scenario.fleet.tills if shared else plan.targets:
                 self._touched[till] = time.monotonic()
@@ -207,23 +217,43 @@ class FaultRunner:
                 if time.monotonic() >= until or self._ends[index].is_set():
                     break
                 made.observe(self._context)
-        except ChaosError as error:
-            return f"{error.code}: {error}"
+        except Exception as error:  # noqa: BLE001 - the thread's outer loop, which reports
+            return _told(error)
         return ""
 
-    def _lift(self, index: int, made: Fault) -> None:
-        for attempt in range(3):
+    def _lift(self, index: int, made: Fault) -> str:
+        """End a fault; return what went wrong in the lab when it can't be, if anything."""
+        broken = ""
+        for attempt in range(LIFTS):
             try:
                 made.lift(self._context)
                 break
-            except ChaosError as error:
-                self._note(index, healed=False, heal_evidence=f"lifting failed: {error}")
-                time.sleep(attempt + 1)
+            except Exception as error:  # noqa: BLE001 - the thread's outer loop, which reports
+                if attempt + 1 == LIFTS:
+                    broken = _joined(f"lifting failed: {_told(error)}", self._give_up(index, made, error))
+                else:
+                    time.sleep(attempt + 1)
         ended_ms = self._context.wall_ms()
         self._note(index, ended_ms=ended_ms)
         if self._plans[index].by_hand:
             started_ms = self._records[index].started_ms or ended_ms
             self._note(index, for_s=round(max(0, ended_ms - started_ms) / 1000, 2))
+        return broken
+
+    def _give_up(self, index: int, made: Fault, last: Exception) -> str:
+        """Note what a fault that can't be lifted leaves behind; return what else went wrong.
+
+        What nobody foresaw is the lab's own failure, and leaves all of its targets behind.
+        """
+        more = ""
+        left: tuple[str, ...] = () if isinstance(last, ChaosError) else made.targets
+        try:
+            left += made.give_up(self._context)
+        except Exception as error:  # noqa: BLE001 - the thread's outer loop, which reports
+            more = _told(error)
+            left += () if isinstance(error, ChaosError) else made.targets
+        self._note(index, left_behind=tuple(dict.fromkeys(left)))
+        return more
 
     def _read_back(self, made: Fault) -> Healed:
         """Ask until the lab is as it was: a till that has only just begun again may be slow to answer."""
@@ -232,19 +262,29 @@ class FaultRunner:
             time.sleep(OBSERVE_EVERY_S)  # each fault has a thread of its own, and this one is over
         return healed
 
-    def _judge(self, index: int, made: Fault, trouble: str) -> None:
+    def _judge(self, index: int, made: Fault, trouble: str, broken: str) -> None:
         try:
             healed, bite = self._read_back(made), made.evidence(self._context)
-        except ChaosError as error:
-            self._note(index, healed=False, heal_evidence=f"reading back failed: {error}", evidence=trouble)
+        except Exception as error:  # noqa: BLE001 - the thread's outer loop, which reports
+            why = _joined(broken, f"reading back failed: {_told(error)}")
+            self._note(index, healed=False, heal_evidence=why, evidence=trouble or _told(error))
             return
-        text = "; ".join(part for part in (trouble, bite.text) if part)
+        ok, text = healed.ok and not self._records[index].left_behind, _joined(broken, healed.text)
         self._note(
             index,
             bit=None if trouble else bite.bit,
-            evidence=text,
-            healed=healed.ok,
-            heal_evidence=healed.text,
+            evidence=_joined(trouble, bite.text),
+            healed=ok,
+            heal_evidence=text,
         )
-        if not healed.ok:
-            self._say(f"fault {made.kind} could not be lifted: {healed.text}")
+        if not ok:
+            self._say(f"fault {made.kind} could not be lifted: {text}")
+
+
+def _told(error: Exception) -> str:
+    name = error.code if isinstance(error, ChaosError) else type(error).__name__
+    return f"{name}: {error}"
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

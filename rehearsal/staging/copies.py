@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -45,7 +46,8 @@ def replace_database(fleet: Fleet, target: Database, copy: Database) -> None:
     """Make a copy the database in place of the one that is there; the copy is gone afterwards."""
     remove_database(target)
     if target.is_sqlite:
-        copy.file.replace(target.file)
+        with _translated(target):
+            copy.file.replace(target.file)
     else:
         _as_owner(target, "ALTER DATABASE {} RENAME TO {}", _name(copy), _name(target))
 
@@ -53,12 +55,21 @@ def replace_database(fleet: Fleet, target: Database, copy: Database) -> None:
 def remove_database(target: Database, *, empty: bool = False) -> None:
     """Lose a database; `empty`: a PostgreSQL server still has one of that name, with nothing in it."""
     if target.is_sqlite:
-        for path in (target.file, *(Path(f"{target.file}{suffix}") for suffix in BESIDE)):
-            path.unlink(missing_ok=True)
+        with _translated(target):
+            for path in (target.file, *(Path(f"{target.file}{suffix}") for suffix in BESIDE)):
+                path.unlink(missing_ok=True)
         return
-    _as_owner(target, "DROP DATABASE {} WITH (FORCE)", _name(target))
+    _as_owner(target, "DROP DATABASE IF EXISTS {} WITH (FORCE)", _name(target))
     if empty:
         _as_owner(target, "CREATE DATABASE {}", _name(target))
+
+
+@contextlib.contextmanager
+def _translated(target: Database) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FaultFailed(f"{target.file} can't be replaced: {error}") from error
 
 
 def _copy_file(source: Database, path: Path) -> Database:

@@ -170,3 +170,17 @@ def test_history_lines_of_two_workers_may_be_mixed(tmp_path: Path) -> None:
     (folder / "history.jsonl").write_text("\n".join(sorted(lines)) + "\n")
     said = judge(folder)
     assert [check.name for check in said.checks if check.verdict is Verdict.UNKNOWN] == ["validity"]
+
+
+def test_a_lab_that_left_nodes_behind_convicts_nobody(tmp_path: Path) -> None:
+    """A till that the lab could not bring back holds the drain up and lacks receipts: doubt, and never GO."""
+    shop = closed_shop()
+    shop.row("tills/T01/receipts.csv")["gross"] += 1
+    shop.meta["thresholds"] = ["drain <= 1ms"]
+    assert judge(shop.write(tmp_path / "evidence")).verdict is Outcome.NO_GO
+    shop.meta["faults"][0] |= {"healed": False, "left_behind": ["T01"]}
+    said = judge(shop.write(tmp_path / "evidence"))
+    assert said.verdict is Outcome.INCONCLUSIVE
+    assert Verdict.INVALID not in {check.verdict for check in said.checks}
+    assert [rule.passed for rule in said.thresholds] == [None]
+    assert "the lab could not bring T01 back, so this counts against nobody" in said.why

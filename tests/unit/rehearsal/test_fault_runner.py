@@ -24,19 +24,25 @@ CONTEXT = Context(fleet=cast(Any, None), witness=cast(Any, None))
 class Scripted(Noop):
     """A fault that does as told, and remembers what was called."""
 
-    def __init__(self, *, fails_in: str = "", obstacle: str | None = None, healed_at: int | None = 1) -> None:
+    def __init__(
+        self, *, fails_in: str = "", obstacle: str | None = None, healed_at: int | None = 1,
+        failure: type[Exception] = FaultFailed, left: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         super().__init__(("T01",))
         self.calls: list[str] = []
         self.fails_in, self.why, self.healed_at = fails_in, obstacle, healed_at
+        self.failure, self.left = failure, left
 
     def called(self, name: str) -> None:
         """Remember, and fail where told."""
         self.calls.append(name)
         if name == self.fails_in:
-            raise FaultFailed(f"{name} went wrong")
+            raise self.failure(f"{name} went wrong")
 
     def obstacle(self, context: Context) -> str | None:
         """Say why it can't be run."""
+        if self.fails_in == "obstacle":
+            raise self.failure("obstacle went wrong")
         return self.why
 
     def inject(self, context: Context) -> None:
@@ -46,6 +52,11 @@ class Scripted(Noop):
     def lift(self, context: Context) -> None:
         """End."""
         self.called("lift")
+
+    def give_up(self, context: Context) -> tuple[str, ...]:
+        """Leave behind."""
+        self.called("give_up")
+        return self.left
 
     def verify(self, context: Context) -> Healed:
         """Read back."""
@@ -76,6 +87,7 @@ def run(fault: Fault, monkeypatch: pytest.MonkeyPatch, *, at_s: float = 0.0) -> 
         for thread in runner._threads:
             thread.join(10)
     assert runner.heal(deadline_s=10) == []
+    assert runner.on() == []
     return runner.records()[0]
 
 
@@ -105,6 +117,27 @@ def test_a_failed_heal_is_on_record(monkeypatch: pytest.MonkeyPatch, fails_in: s
     record = run(fault, monkeypatch)
     assert record.healed is False
     assert fault.calls.count("lift") == (3 if fails_in == "lift" else 1)
+
+
+@pytest.mark.parametrize("fails_in", ["obstacle", "inject", "lift", "verify", "evidence"])
+def test_what_nobody_foresaw_in_a_fault_is_on_record(monkeypatch: pytest.MonkeyPatch, fails_in: str) -> None:
+    """Its thread lives on, whatever it raises: the fault is lifted, and the record names the error."""
+    fault = Scripted(fails_in=fails_in, failure=KeyError)
+    record = run(fault, monkeypatch)
+    assert f"KeyError: '{fails_in} went wrong'" in record.evidence + record.heal_evidence
+    assert (record.ran, record.bit is True) == (fails_in != "obstacle", fails_in == "lift")
+    assert record.healed is {"obstacle": None, "inject": True}.get(fails_in, False)
+    assert record.left_behind == (("T01",) if fails_in == "lift" else ())
+    assert fault.calls.count("lift") == {"obstacle": 0, "lift": 3}.get(fails_in, 1)
+
+
+def test_what_a_fault_leaves_behind_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given up only after the last try; not healed then, whatever is read back."""
+    fault = Scripted(fails_in="lift", left=("T01", "T01"))
+    record = run(fault, monkeypatch)
+    assert fault.calls == ["inject", "lift", "lift", "lift", "give_up", "verify", "evidence"]
+    assert (record.healed, record.left_behind) == (False, ("T01",))
+    assert record.heal_evidence == "lifting failed: fault_failed: lift went wrong; read back"
 
 
 @pytest.mark.parametrize("healed_at", [3, None])

@@ -11,7 +11,7 @@ from tests.unit.chaos.faults.shop import FakeShop
 
 @dataclass
 class FakeDisks:
-    """`broken`: what fails. A copy sells `copy_sells` receipts."""
+    """`broken`: what fails; `torn`: tills whose disks that left in between. A copy sells `copy_sells` receipts."""
 
     shop: FakeShop
     broken: set[str] = field(default_factory=set)
@@ -19,6 +19,7 @@ class FakeDisks:
     kept: dict[str, int] = field(default_factory=dict)
     selling: set[str] = field(default_factory=set)
     opened: list[str] = field(default_factory=list)
+    torn: set[str] = field(default_factory=set)
 
     def _do(self, what: str) -> None:
         if what in self.broken:
@@ -46,7 +47,12 @@ class FakeDisks:
         there = max(kept, found.at_server)
         gone = Gone(head=found.head, kept=kept, arrived=there - kept, missing=found.head - there)
         found.head = kept
+        self.torn.discard(till)
         return gone
+
+    def half_done(self, till: str) -> bool:
+        """Whether it is torn."""
+        return till in self.torn
 
     def provision(self, till: str) -> None:
         """Set up."""

@@ -67,3 +67,15 @@ def test_a_failed_heal_is_told() -> None:
         assert not one.verify(context_of(shop)).ok
     else:
         raise AssertionError("a wedged proxy was healed")
+
+
+def test_a_link_that_can_not_be_opened_is_left_behind() -> None:
+    """The proxy server's failure is not the till's."""
+    shop = shop_of()
+    context, one = context_of(shop), Cut(("T01",))
+    one.inject(context)
+    shop.wires["T01"].wedged = True
+    assert one.give_up(context) == ("T01",)
+    shop.wires["T01"].wedged = False
+    one.lift(context)
+    assert one.give_up(context) == ()

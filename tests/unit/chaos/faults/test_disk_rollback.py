@@ -64,3 +64,24 @@ def test_a_system_without_such_disks_is_an_obstacle(shop: FakeShop) -> None:
     told = DiskRollback(("T01",)).obstacle(context_of(shop))
     assert told == "no way to copy a till's disk is planned for this system"
     assert DiskRollback(("T09",)).obstacle(context_of(shop, disks=FakeDisks(shop))) == "there is no node T09"
+
+
+def test_a_till_whose_disk_is_as_it_left_it_goes_on_when_the_lab_gives_up(shop: FakeShop) -> None:
+    """It was stopped for nothing: it may not hold up the rest of the run."""
+    context, one = context_of(shop, disks=FakeDisks(shop, broken={"put_back"})), DiskRollback(("T01",))
+    one.inject(context)
+    with pytest.raises(FaultFailed):
+        one.lift(context)
+    assert (one.give_up(context), shop.states["T01"], one.verify(context).ok) == ((), "running", False)
+
+
+def test_a_till_is_not_started_on_half_a_disk(shop: FakeShop) -> None:
+    """It is told as left behind instead."""
+    context, one = (
+        context_of(shop, disks=FakeDisks(shop, broken={"put_back"}, torn={"T01"})),
+        DiskRollback(("T01",)),
+    )
+    one.inject(context)
+    with pytest.raises(FaultFailed):
+        one.lift(context)
+    assert (one.give_up(context), shop.states["T01"]) == (("T01",), "stopped")

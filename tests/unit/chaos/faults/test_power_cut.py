@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from chaos.errors import FaultFailed
 from chaos.faults.base import Context
 from chaos.faults.power_cut import PowerCut
+from chaos.power import restore
 from tests.unit.chaos.faults.shop import FakeShop, context_of, shop_of, suffered
 
 
@@ -83,11 +85,40 @@ def test_a_node_that_was_not_followed_is_an_obstacle(disk: Disk) -> None:
     assert "not followed" in (PowerCut(("T01",)).obstacle(disk.context()) or "")
 
 
-def test_a_node_whose_files_are_half_taken_back_is_not_started(disk: Disk) -> None:
-    """A damaged log fails the fault; the lift says so and starts nothing on files in between."""
-    context, one = disk.context(), PowerCut(("T01",))
-    one.was, one.status = {"T01": 1}, {"T01": -9}
-    disk.shop.states["T01"] = "stopped"
-    with pytest.raises(FaultFailed, match="T01"):
+@pytest.mark.parametrize("step", ["_files", "_take_back"])
+def test_a_node_whose_files_are_half_taken_back_is_not_started(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """No room to write on: the fault fails, and its lift starts nothing on files in between."""
+
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(restore, step, no_room)
+    context, one = disk.context(), PowerCut(("T01", "server"))
+    with pytest.raises(FaultFailed, match="No space left"):
+        one.inject(
+            replace(context, system=replace(context.system, disk_logs={"T01": disk.log, "server": disk.log}))
+        )
+    disk.shop.states["server"] = "stopped"
+    with pytest.raises(FaultFailed, match="what T01 had not synced"):
         one.lift(context)
-    assert disk.shop.states["T01"] == "stopped"
+    assert (disk.shop.states["T01"], disk.shop.states["server"]) == ("stopped", "running")
+    assert one.give_up(context) == ("T01",)
+
+
+def test_a_node_that_stands_still_when_its_log_is_damaged_goes_on(disk: Disk) -> None:
+    """It was paused to look at the log, and never killed."""
+    context, one = disk.context(), PowerCut(("T01",))
+    pause = disk.shop.pause
+
+    def and_damage(node: str) -> None:
+        pause(node)
+        disk.log.write_bytes(b"x" * 100)
+
+    disk.shop.pause = and_damage  # type: ignore[method-assign]
+    with pytest.raises(FaultFailed, match="no log of unsynced writes"):
+        one.inject(context)
+    assert disk.shop.states["T01"] == "paused"
+    one.lift(context)
+    assert (disk.shop.states["T01"], one.give_up(context)) == ("running", ())

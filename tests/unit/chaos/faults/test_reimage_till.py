@@ -60,3 +60,34 @@ def test_a_till_that_did_not_run_is_not_bitten(shop: FakeShop) -> None:
 def test_a_system_without_such_disks_is_an_obstacle(shop: FakeShop) -> None:
     """It is said before the run."""
     assert ReimageTill(("T01",)).obstacle(context_of(shop)) == "no way to set a till up is planned for this system"
+
+
+def test_a_till_whose_disk_could_not_be_lost_goes_on_with_it(shop: FakeShop) -> None:
+    """It was stopped for nothing, and its disk is as it left it."""
+    context, one = context_of(shop, disks=FakeDisks(shop, broken={"wipe"})), ReimageTill(("T01",))
+    with pytest.raises(FaultFailed):
+        one.inject(context)
+    one.lift(context)
+    assert (shop.states["T01"], one.evidence(context).bit, one.give_up(context)) == ("running", False, ())
+
+
+def test_a_disk_that_is_half_lost_is_lost_before_the_till_is_started(shop: FakeShop) -> None:
+    """As long as that fails the till is left behind."""
+    disks = FakeDisks(shop, broken={"wipe"}, torn={"T01"})
+    context, one = context_of(shop, disks=disks), ReimageTill(("T01",))
+    for step in (one.inject, one.lift):
+        with pytest.raises(FaultFailed):
+            step(context)
+    assert (shop.states["T01"], one.give_up(context)) == ("stopped", ("T01",))
+    disks.broken.clear()
+    one.lift(context)
+    assert (shop.states["T01"], one.give_up(context), disks.opened) == ("running", (), ["T01"])
+
+
+def test_a_till_that_could_not_be_set_up_is_left_behind(shop: FakeShop) -> None:
+    """Its disk is empty."""
+    context, one = context_of(shop, disks=FakeDisks(shop, broken={"provision"})), ReimageTill(("T01",))
+    one.inject(context)
+    with pytest.raises(FaultFailed):
+        one.lift(context)
+    assert one.give_up(context) == ("T01",)

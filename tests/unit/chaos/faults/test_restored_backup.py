@@ -105,3 +105,18 @@ def test_what_can_not_be_backed_up_is_an_obstacle() -> None:
     assert told.startswith("no backup of server is planned")
     two = RestoredBackup(("server", "T01")).obstacle(context_of(shop_of()))
     assert two == "one server at a time can be restored"
+
+
+@pytest.mark.parametrize(
+    ("step", "left", "state"),
+    [("inventory", (), "running"), ("lay_back", ("postgres", "server"), "stopped"),
+     ("forgotten", ("postgres", "server"), "stopped")],
+)  # fmt: skip
+def test_what_can_go_on_does_when_the_lab_gives_up(step: str, left: tuple[str, ...], state: str) -> None:
+    """On the database as it was; a half restored one, or one that lacks nobody knows what, is left behind."""
+    shop = shop_of()
+    context, one = lived(shop, FakeBackups(shop, broken={step})), RestoredBackup(("server",))
+    one.inject(context)
+    with pytest.raises(FaultFailed):
+        one.lift(context)
+    assert (one.give_up(context), shop.states["server"]) == (left, state)

@@ -104,10 +104,10 @@ def test_a_standby_that_can_not_be_asked_is_let_go_later() -> None:
     there, shop.logs["preproduction"] = shop.logs["preproduction"], None
     with pytest.raises(FaultFailed, match="does not answer"):
         one.lift(context)
-    assert len(shop.statements) == 1
+    assert (len(shop.statements), one.give_up(context)) == (1, ("preproduction",))
     shop.logs["preproduction"] = there
     one.lift(context)
-    assert shop.statements[1:] == ["SELECT pg_wal_replay_resume()"]
+    assert (shop.statements[1:], one.give_up(context)) == (["SELECT pg_wal_replay_resume()"], ())
     assert (one.evidence(context).bit, one.verify(context).ok) == (True, True)
 
 
