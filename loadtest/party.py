@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import msgspec
 from gevent.event import AsyncResult
 from locust.env import Environment
 from locust.runners import STATE_MISSING, WORKER_REPORT_INTERVAL, MasterRunner, WorkerRunner
@@ -22,7 +23,7 @@ from loadtest.latency import LatencyBook, Samples
 from loadtest.load_run import LoadRun
 from loadtest.options import planned_file, wanted_plan
 from loadtest.plan import Plan, PlanInvalid, Seat
-from loadtest.remote import Tail, append, expect, packed, unpacked
+from loadtest.remote import Tail, append, expect, own_folder, packed, unpacked
 from loadtest.seats import SeatBook
 
 logger = logging.getLogger(__name__)
@@ -84,11 +85,12 @@ class Party:
             index = getattr(self._runner, "worker_index", 0) if self._is_worker else 0
             if index < 0:
                 raise PlanInvalid("this Locust master is too old to number its workers; use 2.11 or newer")
+            if self._sent is not None:
+                self._tail = self._tail or Tail(own_folder(plan, index))
+                plan = self.plan = msgspec.structs.replace(plan, out_dir=str(self._tail.folder))
             self.run = LoadRun(
                 plan, read_catalogue(Path(plan.catalogue)), worker_index=index, samples=self._samples
             )
-        if self._sent is not None:
-            self._tail = Tail(Path(plan.out_dir))
         if not (self._is_master or self._is_worker):
             gevent.spawn(self._merge_own)
 
@@ -187,8 +189,8 @@ class Party:
 
     def _on_plan(self, environment: Environment, msg: Any, **_: Any) -> None:
         del environment
-        if planned_file() is None:
-            self._sent = msg.data
+        if planned_file() is None and msg.data != self._sent:
+            self._sent, self._tail = msg.data, None
 
     def _given(self, seat: Seat | None, worker_index: int) -> Seat | None:
         """Note whose history a seat will be in."""

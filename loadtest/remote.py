@@ -2,11 +2,14 @@
 
 A worker of the same machine finds the plan in TILLPROOF_LOAD and writes into the run's own folder. One elsewhere
 gets it from the master by message, writes into a folder of its own, and sends what is new with each report; what
-does not arrive leaves a hole in its numbering, or a history without an end, and both are seen.
+does not arrive leaves a hole in its numbering, or a history without an end, and both are seen. The folder is made
+for one worker in one run, so nothing of another worker or of an earlier run is ever sent.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,17 +23,28 @@ EXPECTED = "expected-histories.txt"
 _NAME = re.compile(r"(history|samples)-[a-z][0-9]{1,4}(-[0-9]{1,4})?\.(jsonl|csv)")
 
 
+def own_folder(plan: Plan, worker_index: int) -> Path:
+    """Make a folder, in the plan's, that nobody has written to: of this run and this worker."""
+    name = f"{plan.run_key}-{worker_index}"
+    for attempt in itertools.count(1):
+        folder = Path(plan.out_dir) / (name if attempt == 1 else f"{name}-{attempt}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            break
+    return folder
+
+
 class Tail:
     """What was appended to a worker's files since it was last asked for."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._sent: dict[str, int] = {}
 
     def take(self) -> dict[str, bytes]:
         """Return file → new bytes; a large piece is left for the next time."""
         found: dict[str, bytes] = {}
-        for path in sorted(self._folder.glob("*")):
+        for path in sorted(self.folder.glob("*")):
             if not _NAME.fullmatch(path.name):
                 continue
             sent = self._sent.get(path.name, 0)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.history import History
 from loadtest.remote import missing
 from tests.integration.loadtest.fake_till import FakeTill, serving
 
@@ -204,17 +205,22 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
 
 @pytest.mark.long
 def test_a_worker_of_another_machine_gets_the_plan_and_sends_its_history(tmp_path: Path, masters: Path) -> None:
-    """It has no plan file and another folder; the master's folder holds everybody's whole history."""
+    """It has no plan file and another folder, where an earlier run's history is left; the master's folder holds
+    everybody's whole history of this run, and nothing else."""
+    left = History(tmp_path / "elsewhere0", "c0")
+    left.invoke(f="sale", op_id="of an earlier run", till="T01", asked={})
+    left.end()
     tills = [*(FakeTill(f"T{i:02d}") for i in range(1, 5)), FakeTill("office")]
     with serving(*tills) as urls:
         plan = write_plan(tmp_path, masters, tills, urls, start_at_ms=time.time_ns() // 1_000_000 + 9000)
         codes = ended(distributed(tmp_path, plan, [{}, {"TILLPROOF_LOAD": str(plan)}]))
     assert [code for code, _ in codes] == [0, 0, 0], codes
-    assert list((tmp_path / "elsewhere0").glob("history-c*.jsonl")), "the remote worker served somebody"
+    assert list((tmp_path / "elsewhere0").glob("*/history-c*.jsonl")), "the remote worker served somebody"
     lines = history(tmp_path, "c")
     done = {op_id for till in tills[:4] for op_id in till.operations}
     assert {op_id for op_id, type_ in best(lines).items() if type_ == "ok"} == done
     assert len({line["worker"] for line in lines}) == 2
+    assert not any(line.get("op_id") == "of an earlier run" for line in lines)
     assert missing(tmp_path / "out") == []
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from loadtest.history import History
 from loadtest.plan import CashierLogin, Plan, TillPlan
-from loadtest.remote import BYTES_MAX, EXPECTED, Tail, append, expect, missing, packed, unpacked
+from loadtest.remote import BYTES_MAX, EXPECTED, Tail, append, expect, missing, own_folder, packed, unpacked
 
 PLAN = Plan(
     seed=3,
@@ -29,6 +32,37 @@ def test_what_is_written_arrives_once_and_in_order(tmp_path: Path) -> None:
         append(there, tail.take())
     assert tail.take() == {}
     assert (there / "history-c1.jsonl").read_text() == "one\ntwo\n"
+
+
+def test_a_worker_sends_nothing_of_an_earlier_run_or_of_a_neighbour(tmp_path: Path) -> None:
+    """All write below one folder; the master gets this run's lines, under the name that it expects."""
+    here = tmp_path / "master"
+    expect(here, "c1")
+    plans = [msgspec.structs.replace(PLAN, out_dir=str(tmp_path / "load"), start_at_ms=start) for start in (1, 2)]
+    for plan, worker in ((plans[0], 1), (plans[1], 2)):
+        other = History(own_folder(plan, worker), f"c{worker}")
+        other.invoke(f="sale", op_id="old", till="T01", asked={})
+        other.end()
+    tail = Tail(own_folder(plans[1], 1))
+    mine = History(tail.folder, "c1")
+    append(here, tail.take())
+    mine.invoke(f="sale", op_id="new", till="T01", asked={})
+    mine.end()
+    append(here, tail.take())
+    assert missing(here) == []
+    assert sorted(path.name for path in here.iterdir()) == [EXPECTED, "history-c1.jsonl"]
+    lines = (here / "history-c1.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("op_id") for line in lines] == [None, "new", None]
+
+
+def test_a_lost_history_is_missed_although_an_earlier_run_left_one(tmp_path: Path) -> None:
+    """The same plan again, as when a master is started anew, begins in an empty folder, too."""
+    plan = msgspec.structs.replace(PLAN, out_dir=str(tmp_path / "load"))
+    here = tmp_path / "master"
+    expect(here, "c1")
+    History(own_folder(plan, 1), "c1").end()
+    append(here, Tail(own_folder(plan, 1)).take())
+    assert missing(here) == ["c1"]
 
 
 def test_a_large_piece_comes_in_parts(tmp_path: Path) -> None:
