@@ -77,6 +77,7 @@ class SystemPlan:
 
     `duplicates`: till -> node (added to the fleet, not started) that uploads the same till's journal.
     `databases`: server node -> its PostgreSQL, where there is a pair of them.
+    `slow_clerks`: PostgreSQL node -> a clerk's change in it.
     `promoters`: server node -> node (added to the fleet, not started) that promotes it and ends.
     `clock_files`: till -> file holding the ms that the till adds to its clock.
     `backups`: server node -> backups of its database, where it stands alone.
@@ -87,7 +88,7 @@ class SystemPlan:
 
     duplicates: Mapping[str, str] = field(default_factory=dict)
     clock_files: Mapping[str, Path] = field(default_factory=dict)
-    slow_clerk: SlowClerkPlan | None = None
+    slow_clerks: Mapping[str, SlowClerkPlan] = field(default_factory=dict)
     databases: Mapping[str, Statements] = field(default_factory=dict)
     promoters: Mapping[str, str] = field(default_factory=dict)
     backups: Mapping[str, ServerBackups] = field(default_factory=dict)

@@ -16,16 +16,19 @@ from chaos.errors import ChaosError, FaultInvalid
 from chaos.faults.base import Context, Fault, Healed
 from chaos.faults.catalogue import FAULTS, fault
 from chaos.faults.parameters import check, described
+from chaos.faults.slow_clerk import SlowClerk
 from rehearsal.drive.control import Control
 from rehearsal.drive.threads import LabThread
 from rehearsal.model import FaultRecord
 from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.plan.table import closest
+from rehearsal.staging.sides import LIVE, PREPRODUCTION
 
 OBSERVE_EVERY_S = 0.5
 TOUCH_GRACE_S = 5.0
 READ_BACK_S = 10.0
 LIFTS = 3
+DATABASES = (LIVE.postgres, PREPRODUCTION.postgres)
 
 Say = Callable[[str], None]
 
@@ -58,6 +61,8 @@ class KnownFaults:
             strange = [target for target in targets if not target.startswith("T")]
             if strange:
                 found["targets"] = f"fault {kind} is for tills, not for {', '.join(strange)}"
+        if kind == SlowClerk.kind and (strange := [target for target in targets if target not in DATABASES]):
+            found["targets"] = f"fault {kind} is for {' or '.join(DATABASES)}, not for {', '.join(strange)}"
         return found or FAULTS[kind].misfits(targets, FAULTS[kind].parameters(**params))
 
     def on_link(self, kind: str) -> bool:

@@ -53,7 +53,10 @@ def system_plan(scenario: Scenario, shop: Shop, disks: TillDisks, backups: ShopB
         half_uploads=_half_uploads(scenario, shop),
         databases={side.server: ServerStatements(shop.server_databases[side.server]) for side in shop.sides},
         promoters={server: _promoter(shop, server) for server in sorted(_promoted(scenario))},
-        slow_clerk=SlowClerkPlan(dsn=shop.server_database.dsn, statements=SLOW_CLERK),
+        slow_clerks={
+            side.postgres: SlowClerkPlan(dsn=shop.server_databases[side.server].dsn, statements=SLOW_CLERK)
+            for side in shop.sides
+        },
     )
 
 

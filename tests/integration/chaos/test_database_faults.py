@@ -26,7 +26,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Context, st
         write(dsn, "CREATE TABLE price (sku text PRIMARY KEY, amount int)")
         write(dsn, "INSERT INTO price VALUES ('A', 100), ('B', 100)")
         plan = SlowClerkPlan(dsn=dsn, statements=("UPDATE price SET amount = 200 WHERE sku = 'A'",))
-        yield Context(fleet=fleet, witness=FileWitness(fleet), system=SystemPlan(slow_clerk=plan)), dsn
+        system = SystemPlan(slow_clerks={"postgres": plan})
+        yield Context(fleet=fleet, witness=FileWitness(fleet), system=system), dsn
 
 
 def write(dsn: str, statement: str) -> None:
@@ -56,7 +57,7 @@ def test_postgresql_restarts(shop: tuple[Context, str], mode: str) -> None:
 def test_a_slow_clerk_is_overtaken(shop: tuple[Context, str]) -> None:
     """Others commit while her change is open; then hers is there, too."""
     context, dsn = shop
-    slow = fault("slow_clerk", ["server"])
+    slow = fault("slow_clerk", ["postgres"])
     slow.inject(context)
     assert price(dsn, "A") == 100
     write(dsn, "UPDATE price SET amount = 300 WHERE sku = 'B'")
@@ -67,7 +68,7 @@ def test_a_slow_clerk_is_overtaken(shop: tuple[Context, str]) -> None:
 
 def test_a_slow_clerk_whom_nobody_overtakes_did_not_bite(shop: tuple[Context, str]) -> None:
     """Without a later commit there was nothing to skip."""
-    bite, healed = suffered(shop[0], fault("slow_clerk", ["server"]), looks=0)
+    bite, healed = suffered(shop[0], fault("slow_clerk", ["postgres"]), looks=0)
     assert (bite.bit, healed.ok) == (False, True)
 
 
@@ -75,8 +76,8 @@ def test_a_slow_clerk_who_writes_nothing_is_a_mistake_of_the_plan(shop: tuple[Co
     """The fault says so instead of holding an empty transaction."""
     context, dsn = shop
     plan = SlowClerkPlan(dsn=dsn, statements=("SELECT 1",))
-    idle = Context(fleet=context.fleet, witness=context.witness, system=SystemPlan(slow_clerk=plan))
-    one = fault("slow_clerk", ["server"])
+    idle = Context(fleet=context.fleet, witness=context.witness, system=SystemPlan(slow_clerks={"postgres": plan}))
+    one = fault("slow_clerk", ["postgres"])
     with pytest.raises(FaultFailed, match="wrote nothing"):
         one.inject(idle)
     one.lift(idle)

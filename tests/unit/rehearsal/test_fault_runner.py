@@ -193,6 +193,9 @@ def test_the_registry_says_what_is_wrong_with_parameters() -> None:
     assert problems("latency", {"latency_ms": 100}, ("T01",)) == {}
     assert "did you mean 'latency_ms'" in problems("latency", {"latencyms": 1}, ("T01",))["latencyms"]
     assert "give less than latency_ms" in problems("latency", {"jitter_ms": 900}, ("T01",))["jitter_ms"]
+    assert problems("slow_clerk", {}, ("postgres", "postgres-standby")) == {}
+    told = problems("slow_clerk", {}, ("postgres", "server"))["targets"]
+    assert told == "fault slow_clerk is for postgres or postgres-standby, not for server"
     assert "is for tills" in problems("cut", {}, ("server",))["targets"]
     assert known.on_link("cut")
     assert not known.on_link("kill")
