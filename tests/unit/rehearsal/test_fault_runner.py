@@ -150,22 +150,19 @@ def test_what_is_not_back_at_once_is_asked_again(monkeypatch: pytest.MonkeyPatch
     assert fault.calls[-1] == "evidence"
 
 
-def test_a_fault_that_breaks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is lifted all the same; that nothing shows a bite is the lab's doing."""
+def test_a_thread_that_breaks_beside_its_fault_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What breaks within a fault is on its record; what breaks around it is trouble of the run."""
 
-    class Breaking(Scripted):
-        def inject(self, context: Context) -> None:
-            raise IndexError("list index out of range")
+    def broken(*_: object) -> None:
+        raise IndexError("list index out of range")
 
-    scripted = Breaking()
-    monkeypatch.setattr(module, "fault", lambda *_: scripted)
+    monkeypatch.setattr(FaultRunner, "_carry_out", broken)
     runner = runner_of(FaultPlan(kind="noop", targets=("T01",), at_s=0.0, for_s=0.0), control=Control())
     runner.start(time.monotonic())
     runner._threads[0].join(30)
     (told,) = runner.heal(deadline_s=30)
     assert "fault-0-noop broke: IndexError" in told
-    assert scripted.calls == ["lift"]
-    assert runner.records()[0].bit is None
+    assert runner.records()[0].ran is False
 
 
 def test_what_can_not_be_run_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:

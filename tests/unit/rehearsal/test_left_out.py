@@ -50,7 +50,7 @@ class Lab:
 
     def operations(self, till: str) -> frozenset[str]:
         """It sells."""
-        return frozenset(str(time.monotonic_ns()))
+        return frozenset({str(time.monotonic_ns())})
 
     def server_rows(self, _sql: str) -> Any:
         """Read the masters."""
