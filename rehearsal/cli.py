@@ -83,6 +83,8 @@ def run(
         raise click.UsageError("--matrix runs without a live page: leave --ui out")
     if matrix == "profiles" and given["profile"] is not None:
         raise click.UsageError("--matrix profiles runs on every profile: leave --profile out")
+    if matrix is not None and given["record"] is not None:
+        raise click.UsageError("--matrix has several runs and --record one file: leave --record out")
     if ui_port is not None and not ui:
         raise click.UsageError("--ui-port is the live page's: it needs --ui")
     workers = LocustWorkers(**{name: given.pop(name) for name in ("here", "remote", "bind")})

@@ -16,6 +16,7 @@ from chaos.errors import ChaosError, FaultInvalid
 from chaos.faults.base import Context, Fault, Healed
 from chaos.faults.catalogue import FAULTS, fault
 from chaos.faults.parameters import check, described
+from chaos.faults.postgres_restart import PostgresRestart
 from chaos.faults.slow_clerk import SlowClerk
 from rehearsal.drive.control import Control
 from rehearsal.drive.threads import LabThread
@@ -23,12 +24,14 @@ from rehearsal.model import FaultRecord
 from rehearsal.plan.scenario import FaultPlan, Scenario
 from rehearsal.plan.table import closest
 from rehearsal.staging.sides import LIVE, PREPRODUCTION
+from rehearsal.staging.till_database import TILL_POSTGRES
 
 OBSERVE_EVERY_S = 0.5
 TOUCH_GRACE_S = 5.0
 READ_BACK_S = 10.0
 LIFTS = 3
-DATABASES = (LIVE.postgres, PREPRODUCTION.postgres)
+SERVERS_DATABASES = (LIVE.postgres, PREPRODUCTION.postgres)
+DATABASES_OF = {SlowClerk.kind: SERVERS_DATABASES, PostgresRestart.kind: (*SERVERS_DATABASES, TILL_POSTGRES)}
 
 Say = Callable[[str], None]
 
@@ -50,8 +53,8 @@ class KnownFaults:
         known = {field.name: field for field in described(FAULTS[kind].parameters)}
         for name, value in params.items():
             if name not in known:
-                there = ", ".join(["kind", "targets", "at", "for", *known])
-                found[name] = f"fault {kind} has no such parameter; known: {there}{closest(name, known)}"
+                keys = ", ".join(["kind", "targets", "at", "for", *known])
+                found[name] = f"fault {kind} has no such parameter; known: {keys}{closest(name, known)}"
                 continue
             try:
                 check(kind, known[name], value)
@@ -61,8 +64,9 @@ class KnownFaults:
             strange = [target for target in targets if not target.startswith("T")]
             if strange:
                 found["targets"] = f"fault {kind} is for tills, not for {', '.join(strange)}"
-        if kind == SlowClerk.kind and (strange := [target for target in targets if target not in DATABASES]):
-            found["targets"] = f"fault {kind} is for {' or '.join(DATABASES)}, not for {', '.join(strange)}"
+        there = DATABASES_OF.get(kind, targets)
+        if strange := [target for target in targets if target not in there]:
+            found["targets"] = f"fault {kind} is for {' or '.join(there)}, not for {', '.join(strange)}"
         return found or FAULTS[kind].misfits(targets, FAULTS[kind].parameters(**params))
 
     def on_link(self, kind: str) -> bool:

@@ -277,8 +277,12 @@ def convict(failing: Outcome, *, mutant: str | None, save: Path | None) -> None:
     click.echo(f"shrunk from {len(plan.actions)} actions by {dropped}")
     click.echo(f"to repeat: tillproof simulate --seed {plan.seed} --seeds 1 --jobs 1 {how}")
     if save is not None:
-        save.write_text(outcome.plan.dumps() + "\n")
-        click.echo(f"saved as {save}")
+        try:
+            save.write_text(outcome.plan.dumps() + "\n")
+        except OSError as error:
+            click.echo(f"not saved: {error}", err=True)
+        else:
+            click.echo(f"saved as {save}")
 
 
 def show(outcome: Outcome) -> None:

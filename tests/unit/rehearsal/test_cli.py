@@ -54,6 +54,7 @@ def test_list_says_what_needs_containers() -> None:
         (("run", "smoke", "--colour"), "No such option"),
         (("run", "smoke", "--matrix", "profiles", "--profile", "site-1g-1.80"), "leave --profile out"),
         (("run", "smoke", "--matrix", "databases", "--ui"), "leave --ui out"),
+        (("run", "smoke", "--matrix", "databases", "--record", "x.toml"), "leave --record out"),
         (("run", "smoke", "--ui-port", "0"), "it needs --ui"),
         (("sell",), "No such command"),
         (("check", "nowhere"), "does not exist"),

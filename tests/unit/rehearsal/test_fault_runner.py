@@ -193,6 +193,9 @@ def test_the_registry_says_what_is_wrong_with_parameters() -> None:
     assert problems("slow_clerk", {}, ("postgres", "postgres-standby")) == {}
     told = problems("slow_clerk", {}, ("postgres", "server"))["targets"]
     assert told == "fault slow_clerk is for postgres or postgres-standby, not for server"
+    assert problems("postgres_restart", {}, ("postgres", "tillpostgres")) == {}
+    told = problems("postgres_restart", {}, ("server",))["targets"]
+    assert told == "fault postgres_restart is for postgres or postgres-standby or tillpostgres, not for server"
     assert "is for tills" in problems("cut", {}, ("server",))["targets"]
     assert known.on_link("cut")
     assert not known.on_link("kill")
