@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -232,6 +232,21 @@ class Case:
                 if (receipt.till, receipt.incarnation, receipt.op_id) in pruned
             ),
         )
+
+    @cached_property
+    def duplicates(self) -> frozenset[tuple[str, str, str]]:
+        """Till, incarnation and op id of the receipts that the server stored and did not post."""
+        return frozenset(
+            (receipt.till, receipt.incarnation, receipt.op_id)
+            for receipt in self.server.receipts
+            if not receipt.counts
+        )
+
+    def posted(self, receipts: Iterable[Receipt]) -> Iterator[Receipt]:
+        """Yield those of some receipts, as tills have them, that are no duplicates for the server."""
+        for receipt in receipts:
+            if (receipt.till, receipt.incarnation, receipt.op_id) not in self.duplicates:
+                yield receipt
 
     @cached_property
     def set_aside(self) -> dict[tuple[str, str, int], dict[str, str]]:

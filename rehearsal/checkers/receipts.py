@@ -38,7 +38,7 @@ def check(case: Case) -> CheckResult:
     history = case.history
     operations = history.of(RECEIPT_KINDS)
     tills, server = _by_op(case.on_tills), _by_op(case.server.receipts)
-    lost, gone = case.declared.lost, {receipt.op_id for receipt in case.declared.receipts_gone()}
+    lost, gone = case.declared.lost, _by_op(case.declared.receipts_gone())
     for op_id, asked in operations.items():
         findings.checked += 1
         on_till, on_server = tills.get(op_id, []), server.get(op_id, [])
@@ -49,7 +49,7 @@ def check(case: Case) -> CheckResult:
             _answers(findings, attempts)
             printed: set[str] = set()
             if op_id in gone:
-                on_till = _sold_anew(case, on_till)
+                on_till = _sold_anew(on_till, gone[op_id])
                 printed = {receipt.receipt_no for receipt in on_server}
             else:
                 _refused_though_kept(findings, attempts, on_till, on_server)
@@ -87,11 +87,10 @@ def _after_loss(
     return later
 
 
-def _sold_anew(case: Case, on_till: list[Receipt]) -> list[Receipt]:
+def _sold_anew(on_till: list[Receipt], gone: list[Receipt]) -> list[Receipt]:
     """Return what the till itself has: one that forgot a receipt with its disk sells it anew when asked again."""
-    gone = {(receipt.incarnation, receipt.op_id) for receipt in case.declared.receipts_gone()}
-    own = [receipt for receipt in on_till if (receipt.incarnation, receipt.op_id) not in gone]
-    return own or on_till
+    before = {receipt.incarnation for receipt in gone}
+    return [receipt for receipt in on_till if receipt.incarnation not in before] or on_till
 
 
 def _refused_though_kept(

@@ -88,22 +88,9 @@ def reported(rows: Iterable[dict[str, str]], findings: Findings, where: str) -> 
 def check(case: Case) -> CheckResult:
     """Judge the settlement of every till and date."""
     findings = Findings(NAME)
-    duplicates = {
-        (receipt.till, receipt.incarnation, receipt.op_id)
-        for receipt in case.server.receipts
-        if not receipt.counts
-    }
-    journaled = [
-        receipt
-        for receipt in case.journaled()
-        if (receipt.till, receipt.incarnation, receipt.op_id) not in duplicates
-    ]
+    journaled = list(case.posted(case.journaled()))
     sums = add_up(journaled)
-    typed_till = add_up(
-        receipt
-        for receipt in case.on_tills
-        if (receipt.till, receipt.incarnation, receipt.op_id) not in duplicates
-    )
+    typed_till = add_up(case.posted(case.on_tills))
     server = reported(case.evidence.rows("server/settlement.csv"), findings, "server")
     for place, other in (
         ("till rows", typed_till),

@@ -33,15 +33,9 @@ def check(case: Case) -> CheckResult:
             for line in (edit.attempts[0].asked.get("doc") or {}).get("lines", ()):
                 expected[str(line["sku"])] += SIGN[edit.kind] * int(line["qty"])
     _counted(findings, case, edits, expected, strange)
-    unposted = {
-        (receipt.till, receipt.incarnation, receipt.op_id)
-        for receipt in case.server.receipts
-        if not receipt.counts
-    }
-    for receipt in case.on_tills:
-        if (receipt.till, receipt.incarnation, receipt.op_id) not in unposted:
-            for sold in receipt.lines:
-                expected[sold.sku] -= sold.qty
+    for receipt in case.posted(case.on_tills):
+        for sold in receipt.lines:
+            expected[sold.sku] -= sold.qty
     server = "server/stock.csv"
     places = {server: "server"} | {f"tills/{till}/stock.csv": f"till {till}" for till in case.till_names}
     sound: set[bytes] = set()
