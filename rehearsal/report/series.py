@@ -12,12 +12,12 @@ from rehearsal.report.forgiving import integer, real, rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TillTimes:
-    """What a till's cashiers waited, over the run; milliseconds."""
+    """What a till's cashiers waited, over the run; milliseconds, None where all were refused."""
 
     till: str
     asked: int
-    worst_p99_ms: float
-    max_ms: float
+    worst_p99_ms: float | None
+    max_ms: float | None
     refused: int
     unknown: int
 
@@ -63,18 +63,20 @@ def latency(evidence: Evidence, *, start_ms: int, gaps: list[str]) -> Latency:
     for row in rows(evidence, "latency.csv", gaps):
         at, p50, p99 = since(row.get("second"), start_ms), real(row.get("p50_ms")), real(row.get("p99_ms"))
         till, n = row.get("till") or "?", integer(row.get("n")) or 0
-        if at is None or p50 is None or p99 is None:
+        if at is None or not n:  # nobody was due: only the generator's lateness
             continue
-        before = totals.get(till) or TillTimes(till=till, asked=0, worst_p99_ms=0, max_ms=0, refused=0, unknown=0)
+        before = totals.get(till) or TillTimes(
+            till=till, asked=0, worst_p99_ms=None, max_ms=None, refused=0, unknown=0
+        )
         totals[till] = TillTimes(
             till=till,
             asked=before.asked + n,
-            worst_p99_ms=max(before.worst_p99_ms, p99),
-            max_ms=max(before.max_ms, real(row.get("max_ms")) or 0),
+            worst_p99_ms=_higher(before.worst_p99_ms, p99),
+            max_ms=_higher(before.max_ms, real(row.get("max_ms"))),
             refused=before.refused + (integer(row.get("fail")) or 0),
             unknown=before.unknown + (integer(row.get("info")) or 0),
         )
-        if n:
+        if p50 is not None and p99 is not None:  # all were refused: counted, not timed
             middle[at].append(p50)
             worst[at] = max(worst.get(at, 0), p99)
     return Latency(
@@ -82,6 +84,11 @@ def latency(evidence: Evidence, *, start_ms: int, gaps: list[str]) -> Latency:
         p99=tuple(sorted(worst.items())),
         tills=tuple(totals[till] for till in sorted(totals)),
     )
+
+
+def _higher(a: float | None, b: float | None) -> float | None:
+    """Return the higher of two, the other where one is not known."""
+    return max((value for value in (a, b) if value is not None), default=None)
 
 
 def backlog(evidence: Evidence, *, start_ms: int, gaps: list[str]) -> dict[str, Points]:

@@ -142,6 +142,21 @@ def test_a_row_without_a_z_report_does_not_agree(tmp_path: Path) -> None:
     assert "tills/T05/z.csv is absent" in view.gaps
 
 
+def test_seconds_in_which_all_were_refused_count_in_the_table_by_till(tmp_path: Path) -> None:
+    """They have no percentile, and are why one looks there; lateness of nobody's second makes no row."""
+    record = sample(tmp_path, "go")
+    (record.evidence / "latency.csv").write_text(
+        "second,till,n,p50_ms,p99_ms,max_ms,fail,info,late_max_ms\n"
+        "1,T01,2,10,20,30,1,0,1\n2,T01,3,,,,3,0,1\n3,T02,4,,,,4,0,1\n3,backoffice,0,,,,0,0,7\n"
+    )
+    found = view_of(Evidence(record.evidence), record.meta).latency
+    rows = [(one.till, one.asked, one.refused, one.worst_p99_ms, one.max_ms) for one in found.tills]
+    assert rows == [("T01", 5, 4, 20, 30), ("T02", 4, 4, None, None)]
+    assert found.p99 == ((1, 20),)
+    (row,) = re.findall(r'<th scope="row">T02</th>(<td class="n">4</td>.*?)</tr>', page_of(record))
+    assert re.findall(r">([^<]*)</td>", row) == ["4", *2 * ["\N{EN DASH}"], "4", "0"]
+
+
 def test_evidence_that_is_cut_or_edited_still_gives_a_page(tmp_path: Path) -> None:
     """The judge convicts it; the page names what it could not read."""
     record = sample(tmp_path, "go")
