@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 LONGEST = 2000
@@ -76,7 +77,9 @@ def number(value: float) -> str:
     """Return a number as people read it: thousands set apart, at most three significant decimals."""
     if isinstance(value, int) or value == int(value):
         return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    if abs(value) >= 999.5:  # what rounds to four digits
+        return f"{value:,.0f}"
+    return f"{Decimal(f'{value:.3g}'):f}"  # never as 4e-05, which neither people nor the sorting reads
 
 
 def instant(text: str) -> str:

@@ -24,7 +24,7 @@ from rehearsal.report.html import report_html
 from rehearsal.report.junit import junit_xml
 from rehearsal.report.metrics import metrics_txt
 from rehearsal.report.summary import BYTES_MAX, summary_md
-from rehearsal.report.text import plainly
+from rehearsal.report.text import number, plainly
 from rehearsal.report.verdict import verdict_of
 from rehearsal.report.view import view_of
 from rehearsal.report.write import findings_csv, write_report
@@ -111,6 +111,18 @@ def test_a_page_has_every_section_in_order(tmp_path: Path, kind: str) -> None:
     places = [page.index(f'<h2 id="{name}">') for name in (*names, "machines", "reproduce")]
     assert places == sorted(places)
     assert page.index('class="word"') < places[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (999.7, "1,000"), (-999.7, "-1,000"), (999.4, "999"), (99.96, "100"), (1234.5, "1,234"),
+        (0.00004, "0.00004"), (0.0123, "0.0123"), (7.0, "7"), (12345, "12,345"), (0, "0"),
+    ],
+)  # fmt: skip
+def test_numbers_are_never_written_with_an_exponent(value: float, said: str) -> None:
+    """A p99 of 999.7 ms is no "1e+03 ms", which the tables' sorting takes for 1."""
+    assert number(value) == said
 
 
 def test_hidden_characters_are_shown_by_number(tmp_path: Path) -> None:
