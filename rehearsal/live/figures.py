@@ -1,4 +1,8 @@
-"""Latency while the shop sells, from the cashiers' own histories: what they write is read as it grows."""
+"""Latency while the shop sells, from the cashiers' own histories: what they write is read as it grows.
+
+Keeps: it counts as the report does. First attempts only; a refusal is no receipt and no wait, else a till that is
+down would look busy and fast.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ TIMED = frozenset({"sale", "refund", "void"})
 
 class _Line(msgspec.Struct):
     type: str
+    n: int = -1
+    of: int = -1
     f: str = ""
     till: str = ""
     at_ms: int = 0
@@ -28,28 +34,36 @@ class Latencies:
         self._folder = folder
         self._read_to: dict[Path, int] = {}
         self._decode = msgspec.json.Decoder(_Line).decode
-        self._waits: dict[str, deque[tuple[int, float]]] = defaultdict(deque)
+        self._waits: dict[str, deque[tuple[int, float, bool]]] = defaultdict(deque)  # at_ms, ms, whether it was ok
+        self._repeats: set[tuple[Path, int]] = set()
 
     def read(self, now_ms: int) -> None:
         """Read what was added since; forget what is older than the window."""
         for path in self._folder.glob("history-c*.jsonl"):
             for line in self._added(path):
-                if b'"ms":' in line:
-                    found = self._decode(line)
-                    if found.ms is not None and found.f in TIMED:
-                        self._waits[found.till].append((found.at_ms, found.ms))
+                if b'"repeat":true' in line:
+                    self._repeats.add((path, self._decode(line).n))
+                elif b'"ms":' in line:
+                    self._add(path, self._decode(line))
         for waits in self._waits.values():
             while waits and waits[0][0] < now_ms - WINDOW_MS:
                 waits.popleft()
 
+    def _add(self, path: Path, done: _Line) -> None:
+        if (path, done.of) in self._repeats:
+            self._repeats.discard((path, done.of))
+        elif done.ms is not None and done.f in TIMED and done.type != "fail":
+            self._waits[done.till].append((done.at_ms, done.ms, done.type == "ok"))
+
     def p99_ms(self, till: str) -> float | None:
         """Return a till's 99th percentile over the window, None when nobody was served in it."""
-        return percentile((ms for _, ms in self._waits[till]), 0.99)
+        return percentile((ms for _, ms, _ in self._waits[till]), 0.99)
 
     def recent(self, now_ms: int) -> tuple[float, float | None, float | None]:
         """Return receipts per second, median and 99th percentile of all tills over the last few seconds."""
-        waits = [ms for each in self._waits.values() for at_ms, ms in each if at_ms >= now_ms - RECENT_MS]
-        return len(waits) / (RECENT_MS / 1000), percentile(waits, 0.5), percentile(waits, 0.99)
+        recent = [one for each in self._waits.values() for one in each if one[0] >= now_ms - RECENT_MS]
+        waits, receipts = [ms for _, ms, _ in recent], sum(ok for _, _, ok in recent)
+        return receipts / (RECENT_MS / 1000), percentile(waits, 0.5), percentile(waits, 0.99)
 
     def _added(self, path: Path) -> list[bytes]:
         """Return the whole lines that were added since the last reading."""

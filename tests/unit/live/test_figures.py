@@ -42,6 +42,19 @@ def test_what_is_added_is_read_once_and_leaves_the_window(tmp_path: Path) -> Non
     history.end()
 
 
+def test_refusals_and_repeated_attempts_are_no_receipts(tmp_path: Path) -> None:
+    """A till that is down refuses at once, and would look busy and fast; an unknown outcome is waited for."""
+    history, latencies = History(tmp_path, "c0"), Latencies(tmp_path)
+    for type_, ms, repeat in (("ok", 40, False), ("fail", 1, False), ("info", 5000, False), ("ok", 2, True)):
+        of = history.invoke(f="sale", op_id="0" * 32, till="T01", asked={}, repeat=repeat)
+        history.complete(type_, of=of, f="sale", op_id="0" * 32, till="T01", ms=ms, more={})
+    history.end()
+    now = now_ms()
+    latencies.read(now)
+    assert latencies.recent(now) == (1 / (RECENT_MS / 1000), 40, 5000)
+    assert latencies.p99_ms("T01") == 5000
+
+
 @pytest.mark.parametrize(
     ("values", "share", "found"),
     [
