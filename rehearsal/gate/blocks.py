@@ -12,7 +12,9 @@ every block would differ by more than its code.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -136,8 +138,16 @@ def _two_pipes() -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
             os.close(end)
 
 
+def timed_figures(root: Path) -> tuple[str, ...]:
+    """Return the figures that a tree's benchmarks time."""
+    return tuple(re.findall(r"^def test_(\w+)", (root / BENCHMARKS).read_text(encoding="utf-8"), re.MULTILINE))
+
+
 def figures(path: Path, *, p99: bool = False) -> dict[str, float]:
-    """Return seconds by figure of a pytest-benchmark file; one without rounds is left out. Raises BlockFailed."""
+    """Return seconds by figure of a pytest-benchmark file; one without rounds is left out. Raises BlockFailed.
+
+    With too few rounds for a 99th percentile a figure is nan: it is there, and not known.
+    """
     try:
         benchmarks: list[dict[str, Any]] = msgspec.json.decode(path.read_bytes())["benchmarks"]
     except (OSError, msgspec.DecodeError, KeyError) as error:
@@ -146,9 +156,9 @@ def figures(path: Path, *, p99: bool = False) -> dict[str, float]:
     for benchmark in benchmarks:
         data = sorted(benchmark["stats"]["data"])
         name = str(benchmark["name"]).removeprefix("test_")
-        if p99 and len(data) < ROUNDS_MIN_P99:
-            continue
-        if data:
+        if p99 and 0 < len(data) < ROUNDS_MIN_P99:
+            found[name] = math.nan
+        elif data:
             at = len(data) * 99 // 100 if p99 else len(data) // 2
             found[name] = float(data[min(at, len(data) - 1)])
     return found

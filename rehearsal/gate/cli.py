@@ -37,7 +37,8 @@ class Duration(click.ParamType[float]):
 @click.option("--selftest", "test", is_flag=True, help="Slow a benchmark by 25 %, which must be caught.")
 @click.option("--figure", "only", multiple=True, help="Time only this figure; may be repeated.")
 @click.option("--new", multiple=True, metavar="FIGURE", help="A figure that the base can't have yet.")
-@click.option("--p99", is_flag=True, help="Compare 99th percentiles instead of medians: for the night.")
+@click.option("--p99", is_flag=True,
+              help="Compare 99th percentiles instead of medians, where there are 100 rounds.")  # fmt: skip
 @click.option("--margin", type=click.FloatRange(1, 100), default=10, show_default=True, help="Per cent.")
 @click.option("--alpha", type=click.FloatRange(0.001, 0.2), default=0.05, show_default=True,
               help="The error allowed, over all looks and figures.")  # fmt: skip
@@ -55,6 +56,8 @@ def gate(**given: Any) -> None:
         raise click.UsageError("--update goes alone: it writes the lock and times nothing")
     if asked.test and asked.base:
         raise click.UsageError("--selftest compares the tree with itself; leave --base out")
+    if not (asked.base or asked.test) and (asked.only or asked.new or asked.p99):
+        raise click.UsageError("--figure, --new and --p99 are about timing: add --base")
     sys.exit(_gated(asked))
 
 
@@ -94,12 +97,19 @@ def _gated(asked: Asked) -> int:
 def _run(asked: Asked) -> int:
     from rehearsal.gate import counted as counting
     from rehearsal.gate import report
+    from rehearsal.gate.blocks import timed_figures
     from rehearsal.gate.decide import Rule
     from rehearsal.gate.run import Timing, selftest, timed
     from rehearsal.gate.sides import check_clone
     from rehearsal.options import ROOT, commit
+    from rehearsal.plan.table import closest
 
     check_clone(ROOT)
+    known = timed_figures(ROOT)
+    for name in asked.only:
+        if name not in known:
+            text = f"no figure {name!r}; there are {', '.join(known)}{closest(name, known)}"
+            raise click.BadParameter(text, param_hint="--figure")
     if asked.update:
         click.echo(f"written: {counting.update(ROOT, counting.count(ROOT))}")
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rehearsal.gate.blocks import SLOW, Place, processors, run_pair
+from rehearsal.gate.blocks import ROUNDS_MIN_P99, SLOW, Place, processors, run_pair
 from rehearsal.gate.decide import Answer, Found, Rule
 from rehearsal.gate.order import Pair, Side
 from rehearsal.gate.paired import Decision, RunPair, conclude, decide
@@ -68,15 +69,15 @@ def judged_selftest(decision: Decision, figure: str) -> tuple[Outcome, str]:
 def _compared(places: Mapping[Side, Place], timing: Timing, say: Say) -> Decision:
     with _runner(places, timing) as run:
         names = run(Pair(first=Side.BASE, second=Side.HEAD))  # compiles, warms up, and names figures
-        named, one_sided = sides_of(*names, timing.new)
+        named, answered = sides_of(*names, timing.new)
         until = time.monotonic() + timing.budget_s
         decision = decide(
             run, figures=named, rule=timing.rule, time_left=lambda: time.monotonic() < until,
             progress=lambda pairs, found: _tell(pairs, found, say),
         )  # fmt: skip
-    if not one_sided:
+    if not answered:
         return decision
-    found = (*decision.found, *one_sided)
+    found = (*decision.found, *answered)
     outcome, why = conclude(found)
     return replace(decision, found=found, outcome=outcome, why=why)
 
@@ -84,15 +85,18 @@ def _compared(places: Mapping[Side, Place], timing: Timing, say: Say) -> Decisio
 def sides_of(
     base: Mapping[str, float], head: Mapping[str, float], new: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[Found, ...]]:
-    """Return the figures of both sides, and an answer for each that only one side has."""
-    one_sided = []
+    """Return the figures to compare, and an answer for each that only one side has or that can't be measured."""
+    answered, both = [], base.keys() & head.keys()
     for name in sorted(base.keys() ^ head.keys()):
         if name in new and name in head:
-            one_sided.append(Found(name=name, answer=Answer.NEW, why="declared as new"))
+            answered.append(Found(name=name, answer=Answer.NEW, why="declared as new"))
             continue
         side, more = ("base", "") if name in base else ("head", f"; if it is new, say --new {name}")
-        one_sided.append(Found(name=name, answer=Answer.MISSING, why=f"only the {side} has it{more}"))
-    return tuple(sorted(base.keys() & head.keys())), tuple(one_sided)
+        answered.append(Found(name=name, answer=Answer.MISSING, why=f"only the {side} has it{more}"))
+    few = {name for name in both if math.isnan(base[name] + head[name])}
+    why = f"a 99th percentile needs {ROUNDS_MIN_P99} rounds; time figures that have them, by --figure"
+    answered += [Found(name=name, answer=Answer.OPEN, why=why) for name in sorted(few)]
+    return tuple(sorted(both - few)), tuple(answered)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from math import nan
 from pathlib import Path
 
 import msgspec
@@ -30,7 +31,7 @@ def test_a_block_gives_one_number_per_figure(tmp_path: Path) -> None:
     """The median of its rounds; the 99th percentile only where there are rounds enough for one."""
     path = block_file(tmp_path / "b.json", sale=[0.001 * n for n in range(1, 201)], ingest=[3.0, 1.0, 2.0], no=[])
     assert figures(path) == {"sale": pytest.approx(0.101), "ingest": 2.0}
-    assert figures(path, p99=True) == {"sale": pytest.approx(0.199)}
+    assert figures(path, p99=True) == {"sale": pytest.approx(0.199), "ingest": pytest.approx(nan, nan_ok=True)}
 
 
 def test_a_block_without_a_file_has_failed(tmp_path: Path) -> None:
@@ -67,6 +68,15 @@ def test_a_figure_that_one_side_lacks_fails_unless_it_is_declared_new() -> None:
     }  # fmt: skip
     assert conclude(one_sided)[0] is Outcome.NO_GO
     assert sides_of({"old": 1.0}, {}, ["old"])[1][0].answer is Answer.MISSING
+
+
+def test_a_figure_with_too_few_rounds_for_a_percentile_is_not_known() -> None:
+    """Nobody measured it: the gate is not GO because the others are fine."""
+    both, answered = sides_of({"sale": 1.0, "ingest": nan}, {"sale": 1.0, "ingest": nan}, [])
+    assert both == ("sale",)
+    outcome, why = conclude((Found(name="sale", answer=Answer.OK), *answered))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert why.startswith("ingest: a 99th percentile needs 100 rounds")
 
 
 def test_the_worst_figure_decides() -> None:
@@ -144,6 +154,10 @@ def test_a_revision_that_is_none_is_named(tmp_path: Path, revision: str) -> None
         (["--selftest", "--base", "HEAD"], "leave --base out"),
         (["--budget", "soon"], "'soon' is no time"),
         (["--on-inconclusive", "pass"], "'warn', 'fail'"),
+        (["--p99"], "add --base"),
+        (["--figure", "till_durable_sale"], "add --base"),
+        (["--base", "HEAD", "--figure", "server_durable_ingst"], "did you mean 'server_durable_ingest'"),
+        (["--base", "HEAD", "--figure", "sale"], "no figure 'sale'; there are till_durable_sale, "),
     ],
 )
 def test_wrong_usage_is_refused(arguments: list[str], said: str) -> None:
