@@ -84,6 +84,7 @@ def _gated(asked: Asked) -> int:
     from rehearsal.gate.counted import NotCounted
     from rehearsal.gate.lock import LockInvalid
     from rehearsal.gate.sides import NoBase
+    from rehearsal.report.text import visible
 
     try:
         return _run(asked)
@@ -91,7 +92,17 @@ def _gated(asked: Asked) -> int:
         click.echo(f"could not run: {error}", err=True)
     except KeyboardInterrupt:
         click.echo("could not run: interrupted; worktrees are removed", err=True)
+    except OSError as error:
+        click.echo(f"could not run: {visible(error)}", err=True)
     return EXIT_COULD_NOT_RUN
+
+
+def _make(folder: Path) -> None:
+    """Make the folder for gate.json now: it is a pity to find out after eight minutes that it can't be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.BadParameter(f"{folder} can't be made: {error.strerror}", param_hint="--out") from error
 
 
 def _run(asked: Asked) -> int:
@@ -105,6 +116,8 @@ def _run(asked: Asked) -> int:
     from rehearsal.plan.table import closest
 
     check_clone(ROOT)
+    if not asked.update:
+        _make(asked.out)
     known = timed_figures(ROOT)
     for name in asked.only:
         if name not in known:

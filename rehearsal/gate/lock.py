@@ -60,9 +60,11 @@ def read_lock(path: Path) -> Lock:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LockInvalid(f"{path}: {error.strerror}; `tillproof gate --update` writes it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no text, no TOML, or a number of too many digits
         raise LockInvalid(f"{path}: {error}") from error
     made_with = data.pop(MADE_WITH, {})
+    if not isinstance(made_with, dict):
+        raise LockInvalid(f"{path}: {MADE_WITH}: expected a table [{MADE_WITH}]")
     for group, figures in data.items():
         if not isinstance(figures, dict):
             raise LockInvalid(f"{path}: {group}: expected a table [{group}]")

@@ -39,6 +39,8 @@ def test_every_difference_shows_in_both_directions() -> None:
         ("[wire]\nack = 1.5", "wire.ack: 1.5 is not a whole number"),
         ("[wire]\nack = true", "wire.ack: True is not a whole number"),
         ("wire = 3", "wire: expected a table"),
+        ("made_with = 3\n[wire]\nack = 1", "made_with: expected a table"),
+        (f"[wire]\nack = {'1' * 5000}", "gate.lock.toml: "),
         ("[wire", "Expected"),
     ],
 )

@@ -165,3 +165,12 @@ def test_wrong_usage_is_refused(arguments: list[str], said: str) -> None:
     done = CliRunner().invoke(tillproof, ["gate", *arguments])
     assert done.exit_code == 2
     assert said in done.output
+
+
+def test_a_folder_that_cant_be_made_is_told_before_anything_is_counted(tmp_path: Path) -> None:
+    """By a line that names it, and no traceback after the work."""
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(tillproof, ["gate", "--out", str(tmp_path / "file" / "gate")])
+    assert done.exit_code == 2
+    assert "file/gate can't be made: Not a directory" in " ".join(done.output.split())
+    assert "counted" not in done.output
