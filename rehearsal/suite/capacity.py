@@ -1,7 +1,8 @@
 """The rate at which a threshold breaks on a ramp, and how sure that is.
 
-A threshold breaks where it is missed in two stretches in a row; one bad stretch is a hiccup. Capacity is what was
-done per second in the last stretch before, not what was asked for after.
+A threshold breaks where it is missed in two stretches in a row; one bad stretch is a hiccup, unless hardly anybody
+was served after it: a till that hangs keeps all who come later waiting, and they are in no stretch. Capacity is
+what was done per second in the last stretch before, not what was asked for after.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ def capacity(found: Sequence[Stretch], rules: Sequence[Threshold], *, of: str, t
     judged = [stretch for stretch in found if stretch.judged]
     if len(judged) < 2:
         return None
-    at = _breaks(judged, rules)
+    at = _breaks(judged, rules, rest=found[found.index(judged[-1]) + 1 :])
     before = judged if at is None else judged[:at]
     per_s = max((stretch.done_per_s for stretch in before), default=0.0) if at is None else _last(before)
     broke = measured = from_s = None
     if at is not None:
-        rule = next(rule for rule in rules if _missed(judged[at], rule) and _missed(judged[at + 1], rule))
+        rule = next(rule for rule in rules if _all_miss(judged[at : at + 2], rule))
         broke, measured, from_s = rule.rule, judged[at].figures[rule.figure], judged[at].from_s
     return Capacity(
         of=of, per_s=per_s, per_till_s=per_s / max(1, tills), broke=broke, measured=measured, from_s=from_s,
@@ -65,12 +66,18 @@ def _last(before: Sequence[Stretch]) -> float:
     return before[-1].done_per_s if before else 0.0
 
 
-def _breaks(judged: Sequence[Stretch], rules: Sequence[Threshold]) -> int | None:
-    """Return the first of two stretches in a row in which one rule is missed."""
-    for at in range(len(judged) - 1):
-        if any(_missed(judged[at], rule) and _missed(judged[at + 1], rule) for rule in rules):
+def _breaks(judged: Sequence[Stretch], rules: Sequence[Threshold], rest: Sequence[Stretch]) -> int | None:
+    """Return the first of two stretches in a row in which one rule is missed; of one where `rest` stands still."""
+    last = len(judged) - 1
+    still = bool(rest) and all(2 * stretch.sales < judged[last].sales for stretch in rest)
+    for at in range(last + still):
+        if any(_all_miss(judged[at : at + 2], rule) for rule in rules):
             return at
     return None
+
+
+def _all_miss(some: Sequence[Stretch], rule: Threshold) -> bool:
+    return all(_missed(stretch, rule) for stretch in some)
 
 
 def _missed(stretch: Stretch, rule: Threshold) -> bool:

@@ -60,6 +60,16 @@ def test_one_bad_stretch_is_a_hiccup() -> None:
     assert found(ramp(20, 900, 50, 90, 100, 800, 900)).per_s == 50
 
 
+def test_a_till_that_hangs_has_broken_though_nobody_is_served_after() -> None:
+    """Those who come later wait until the ramp ends, and were never asked for: no second stretch can be missed."""
+    hung = [*ramp(20, 30, 5200), *(stretch(place, done=0, p99=0, sales=0) for place in (3, 4, 5))]
+    one = found(hung)
+    assert (one.per_s, one.broke, one.from_s) == (20, RULES[0].rule, 6.0)
+    few = stretch(3, done=1.3, p99=20, sales=4)
+    assert found([*ramp(20, 30)[:2], stretch(2, done=2, p99=900, sales=6), few]).broke is None  # a handful each
+    assert found([*ramp(20, 30, 40), *hung[3:]]).broke is None
+
+
 def test_a_ramp_that_breaks_nothing_gives_a_lower_bound() -> None:
     """At least the most that was done."""
     one = found(ramp(20, 30, 40))
