@@ -19,6 +19,7 @@ IOWAIT_PERCENT = 30.0
 ONE_THREAD = 0.9  # of one processor: a single-threaded process can't take more
 LATE_MS = 250.0
 LOAD = "load"
+POSTGRES = "postgres"  # in the name of each node that is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +91,13 @@ def _memory(machines: Sequence[Machine]) -> list[str]:
 
 
 def _threads(machines: Sequence[Machine], cores: Mapping[str, float]) -> list[str]:
+    """Processes without a cap that use what one thread can. A PostgreSQL is many processes: it is none of them."""
     capped = {one.node for one in machines if one.cpu_limit_share}
     named = {LOAD: "the load generator's one thread"}
     return [
         f"{named.get(node, f'one thread of {node}')} ({used:.2f} cores)"
         for node, used in sorted(cores.items())
-        if node not in capped and used >= ONE_THREAD
+        if node not in capped and POSTGRES not in node and used >= ONE_THREAD
     ]
 
 

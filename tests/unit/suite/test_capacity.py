@@ -126,6 +126,7 @@ TILL = Machine(node="T01", capped=True, cpu_limit_share=0.75, memory_limit_mib=1
         ({"T01": 0.3, "load": 0.97}, 60, 0, ["the load generator's one thread (0.97 cores)"]),
         ({"T01": 0.3, "server": 0.95}, 60, 0, ["one thread of server (0.95 cores)"]),
         ({"T01": 0.3, "server": 0.5}, 99, 0, [BUSY]),
+        ({"T01": 0.3, "server": 0.5, "postgres": 1.2}, 99, 0, [BUSY.replace("server", "postgres 1.20, server")]),
         ({"T01": 0.3}, 20, 60, ["the machine's disk (60 % of the time waiting for it)"]),
         ({"T01": 0.3}, 20, 0, ["nothing that is watched; nearest was the processor of T01 (0.30 of 0.75 cores)"]),
         ({"server": 0.3}, 20, 0, []),
