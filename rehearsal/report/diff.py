@@ -18,6 +18,7 @@ from rehearsal.report.text import money, number, visible
 from rehearsal.report.verdict import VerdictFile
 
 ABSENT = "absent"
+COMMIT = "commit"
 _KEPT = {True: "kept", False: "missed", None: "not measured"}
 _BIT = {True: "bit", False: "did not bite", None: "not known"}
 
@@ -60,8 +61,12 @@ class Difference:
 
     @property
     def same_environment(self) -> bool:
-        """Say whether both ran the same scenario on the same kind of machine, so that figures compare."""
-        return not any(section.changes for section in self.sections if section.title == "Environment")
+        """Say whether both ran the same scenario on the same kind of machine, so that figures compare.
+
+        The commit may differ: it is what two runs are mostly compared for.
+        """
+        (facts,) = (section for section in self.sections if section.title == "Environment")
+        return all(row.what == COMMIT for row in facts.changes)
 
 
 def compare(path_a: Path, path_b: Path) -> Difference:
@@ -157,9 +162,9 @@ def _environment(v: VerdictFile) -> dict[str, str]:
     """Return what the runs were and ran on; times and names of the run itself are left out."""
     load = msgspec.to_builtins(v.load)
     fleet = msgspec.to_builtins(v.fleet)
-    for name in ("started_ms", "ended_ms", "generator_exit", "generator_late_p99_ms"):
+    for name in ("started_ms", "ended_ms", "business_dates", "generator_exit", "generator_late_p99_ms"):
         del load[name]
-    facts = {"scenario": v.scenario, "seed": v.seed, "commit": v.commit, "currency": v.currency}
+    facts = {"scenario": v.scenario, "seed": v.seed, COMMIT: v.commit, "currency": v.currency}
     parts = {
         "": facts,
         "fleet ": fleet,

@@ -73,6 +73,17 @@ def test_another_profile_is_a_difference_of_the_environment(tmp_path: Path) -> N
     assert "the environments differ" in diff_html(found)
 
 
+def test_another_commit_on_another_day_is_the_same_environment(tmp_path: Path) -> None:
+    """That is what two runs are compared for; the commit is shown, and figures compare."""
+    record = sample(tmp_path, "go")
+    load = replace(record.meta.load, business_dates=("2031-01-01",))
+    later = replace(record, meta=replace(record.meta, load=load, commit="0123456789ab"))
+    found = difference(verdict_of(record), verdict_of(later))
+    (facts,) = [section for section in found.sections if section.title == "Environment"]
+    assert [row.what for row in facts.changes] == ["commit"]
+    assert found.same_environment
+
+
 def test_a_claim_that_was_dropped_and_a_machine_that_was_throttled_are_seen(tmp_path: Path) -> None:
     """GO for fewer claims is not the same GO, and a till that was throttled explains its latency."""
     record = sample(tmp_path, "go")
