@@ -50,6 +50,16 @@ def test_what_the_examples_ask_for_is_told(name: str) -> None:
     assert asked <= told()
 
 
+def test_what_counts_servers_and_tills_counts_none_as_nought() -> None:
+    """Where nobody answers there is no series, and a sum of none is nothing: no alert, and no alarms of tills."""
+    alerts = (DOCS / "monitoring/alerts.yml").read_text()
+    panels = json.loads((DOCS / "monitoring/grafana.json").read_text())["panels"]
+    asked = {panel["title"]: panel["targets"][0]["expr"] for panel in panels}
+    assert '(sum(syncref_server_role{role="live"}) or vector(0)) != 1' in alerts
+    for title, sums in {"Live servers (should be 1)": 1, "Tills online": 1, "Alarms": 2}.items():
+        assert len(re.findall(r"sum\([^)]+\) or vector\(0\)", asked[title])) == sums
+
+
 def test_the_page_lists_every_family() -> None:
     """Whole, or by the ending that follows the names before it."""
     section = (DOCS / "api.md").read_text().split("\n## Metrics\n")[1]
