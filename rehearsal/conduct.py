@@ -22,6 +22,7 @@ from rehearsal.announce import announce
 from rehearsal.catalogue import Catalogue, build_catalogue
 from rehearsal.drive.backups import EDIT_COLUMNS
 from rehearsal.drive.disks import ENTRY_COLUMNS
+from rehearsal.drive.generator import check_bind
 from rehearsal.drive.recording import AS_RUN, record_scenario
 from rehearsal.drive.samplers import Samplers
 from rehearsal.drive.selling import START_S, Sold, sell
@@ -65,11 +66,12 @@ def conduct(
     rewrite: Rewrite | None = None,
     watch: Watch | None = None,
 ) -> RunRecord:
-    """Run a scenario and return its record, written to the report folder; raises CouldNotRun.
+    """Run a scenario and return its record, written to the report folder; raises CouldNotRun, CannotRun.
 
     `rewrite` may change how nodes are started: only the proof of the judge, which plants bugs, gives one.
     `watch` is told how it goes, and may interfere: the live page.
     """
+    check_bind(options.locust)
     begun = datetime.now(UTC)
     begins = None
     if options.real_time:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from chaos.errors import ChaosError
+from chaos.errors import CannotRun, ChaosError
 from chaos.fleet.base import Fleet
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import python_path, source_path
@@ -19,6 +19,7 @@ from rehearsal.options import LocustWorkers
 
 LOAD = "load"
 STOP_S = 30.0
+EVERYWHERE = ("*", "0.0.0.0")  # noqa: S104 - told apart, not bound to
 
 
 class Ended(Protocol):
@@ -26,6 +27,15 @@ class Ended(Protocol):
 
     interrupted: bool
     trouble: list[str]
+
+
+def check_bind(workers: LocustWorkers) -> None:
+    """Refuse an address at which no master of this machine can listen. Raises CannotRun."""
+    if workers.count:
+        try:
+            _free_port(workers.bind)
+        except OSError as error:
+            raise CannotRun(f"--locust-bind {workers.bind}: {error}") from error
 
 
 def start_load(fleet: Fleet, plan: bytes, workers: LocustWorkers, *, say: Callable[[str], None]) -> None:
@@ -46,9 +56,10 @@ def start_load(fleet: Fleet, plan: bytes, workers: LocustWorkers, *, say: Callab
     for name in names(workers):
         _stage(fleet, name, file, ("--worker", "--master-host", _reached(workers.bind), "--master-port", port))
     if workers.remote:
+        host = _named(workers.bind)
         say(
             f"waiting {workers.join_s:.0f} s for {workers.remote} workers of other machines: locust -f "
-            f"loadtest/locustfile.py --worker --master-host {workers.bind} --master-port {port} --catalogue FOLDER"
+            f"loadtest/locustfile.py --worker --master-host {host} --master-port {port} --catalogue FOLDER"
         )
 
 
@@ -100,4 +111,9 @@ def _free_port(bind: str) -> int:
 
 
 def _reached(bind: str) -> str:
-    return "127.0.0.1" if bind in ("*", "0.0.0.0") else bind  # noqa: S104 - told apart, not bound to
+    return "127.0.0.1" if bind in EVERYWHERE else bind
+
+
+def _named(bind: str) -> str:
+    """Return what workers elsewhere are told: an address to listen on everywhere leads nowhere."""
+    return "ADDRESS_OF_THIS_MACHINE" if bind in EVERYWHERE else bind

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from chaos.errors import CannotRun
 from rehearsal import conduct as conduct_module
 from rehearsal.conduct import CouldNotRun, Interrupted, conduct
-from rehearsal.options import SCENARIOS, Options
+from rehearsal.drive.generator import start_load
+from rehearsal.options import SCENARIOS, LocustWorkers, Options
 from rehearsal.progress import Progress
 from rehearsal.running import read_scenario
 
@@ -37,3 +40,21 @@ def test_ctrl_c_while_staging_is_told_from_a_lab_that_can_not_run(
     with pytest.raises(CouldNotRun, match=said) as caught:
         conduct(read_scenario(SCENARIOS / "smoke.toml", options), options, Progress())
     assert caught.type is kind
+
+
+def test_an_address_that_is_not_this_machines_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    """The shop was staged for it, and then nothing listened."""
+    bind = LocustWorkers(remote=1, bind="192.0.2.1")
+    options = Options(scenario="smoke", reports=tmp_path, locust=bind)
+    with pytest.raises(CannotRun, match=r"--locust-bind 192\.0\.2\.1: .*Cannot assign requested address"):
+        conduct(read_scenario(SCENARIOS / "smoke.toml", options), options, Progress())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("bind", "named"), [("0.0.0.0", "ADDRESS_OF_THIS_MACHINE"), ("127.0.0.1", "127.0.0.1")])  # noqa: S104
+def test_workers_elsewhere_are_told_an_address_that_leads_here(tmp_path: Path, bind: str, named: str) -> None:
+    """No worker reaches a master at 0.0.0.0."""
+    said: list[str] = []
+    fleet = SimpleNamespace(dir=lambda _: tmp_path, stage=lambda _: None)
+    start_load(cast(Any, fleet), b"{}", LocustWorkers(remote=1, bind=bind), say=said.append)
+    assert f"--master-host {named} --master-port" in said[0]
