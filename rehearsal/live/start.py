@@ -29,6 +29,7 @@ from rehearsal.live.pages import Did, page, secured, static
 from rehearsal.live.serving import ADDRESS_FILE, HOME, PageServer, address_of, listen, new_token
 from rehearsal.model import EXIT_COULD_NOT_RUN
 from rehearsal.options import scenario_names
+from rehearsal.report.verdict import FINDINGS_FOLDER
 from rehearsal.shipped import all_shipped
 
 RUNS_SHOWN = 50
@@ -126,7 +127,7 @@ def serve_start_page(port: int, reports: Path) -> int:
     address = address_of(listener, token)
     launcher = Launcher(reports=reports, home=address)
     state = AppState({"launcher": launcher, "reports": reports, "leaving": False})
-    handlers = [start_page, static, overview, start, past_report]
+    handlers = [start_page, static, overview, start, past_report, past_findings]
     server = PageServer(secured([Router(path=f"/{token}", route_handlers=handlers)], state), listener)
     server.start()
     click.echo(f"Tillproof at {address}\nCtrl-C ends it, and a run with it.")
@@ -209,7 +210,20 @@ async def start(data: JSONBody[StartAsked], state: AppState) -> Response[Did]:
 @get("/runs/{run:str}/report.html", media_type="text/html")
 async def past_report(run: FromPath[str], state: AppState) -> Response[str]:
     """Return the report of a past run."""
-    folder = state.reports / run
-    if Path(run).name != run or run.startswith(".") or not (folder / "report.html").is_file():
+    return Response(_of_run(state.reports, run, "report.html"), media_type="text/html")
+
+
+@get("/runs/{run:str}/findings/{name:str}", media_type="text/csv")
+async def past_findings(run: FromPath[str], name: FromPath[str], state: AppState) -> Response[str]:
+    """Return all findings of a check, to which the report links."""
+    if Path(name).name != name or not name.endswith(".csv"):
         raise NotFoundException
-    return Response((folder / "report.html").read_text(encoding="utf-8"), media_type="text/html")
+    return Response(_of_run(state.reports, run, f"{FINDINGS_FOLDER}/{name}"), media_type="text/csv")
+
+
+def _of_run(reports: Path, run: str, file: str) -> str:
+    """Return a file's text; what is no run or not there is not found."""
+    path = reports / run / file
+    if Path(run).name != run or run.startswith(".") or not path.is_file():
+        raise NotFoundException
+    return path.read_text(encoding="utf-8")

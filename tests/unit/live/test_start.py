@@ -14,7 +14,7 @@ from litestar.testing import TestClient
 
 from rehearsal.live.board import SO_FAR, Board
 from rehearsal.live.pages import run_app, secured, static
-from rehearsal.live.start import Launcher, overview, past_report, start, start_page
+from rehearsal.live.start import Launcher, overview, past_findings, past_report, start, start_page
 from rehearsal.options import scenario_names
 
 
@@ -27,14 +27,15 @@ def client(tmp_path: Path) -> Iterator[TestClient[Any]]:
         json.dumps({"verdict": "GO", "why": "all held", "scenario": "smoke", "seed": 1})
     )
     (run / "report.html").write_text("<p>the report")
+    (run / "findings").mkdir()
+    (run / "findings" / "stock.csv").write_text("what\n=1\n")
     (tmp_path / "20240102T000000Z-smoke-2" / "evidence").mkdir(parents=True)
     (tmp_path / "latest").symlink_to(run.name)
     (tmp_path / "bench").mkdir()
     launcher = Launcher(reports=tmp_path, home="")
     state = State({"launcher": launcher, "reports": tmp_path})
-    app = secured(
-        [Router(path="/token", route_handlers=[start_page, static, overview, start, past_report])], state
-    )
+    handlers = [start_page, static, overview, start, past_report, past_findings]
+    app = secured([Router(path="/token", route_handlers=handlers)], state)
     with TestClient(app) as made:
         yield made
     launcher.stop()
@@ -49,6 +50,13 @@ def test_the_start_page_lists_scenarios_and_past_runs(client: TestClient[Any]) -
     assert found["now"]["running"] is False
 
 
+def test_a_reports_links_lead_to_its_findings(client: TestClient[Any]) -> None:
+    """As they do on disk."""
+    answer = client.get("/token/runs/20240101T000000Z-smoke-1/findings/stock.csv")
+    assert (answer.status_code, answer.text) == (200, "what\n=1\n")
+    assert answer.headers["content-type"].startswith("text/csv")
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -57,6 +65,9 @@ def test_the_start_page_lists_scenarios_and_past_runs(client: TestClient[Any]) -
         "/tokem/",
         "/token/runs/latest2/report.html",
         "/token/runs/..%2f/report.html",
+        "/token/runs/20240101T000000Z-smoke-1/findings/money.csv",
+        "/token/runs/20240101T000000Z-smoke-1/findings/..%2fverdict.json",
+        "/token/runs/20240101T000000Z-smoke-1/findings/..%2f..%2fx.csv",
         "/token/start.py",
     ],
 )
