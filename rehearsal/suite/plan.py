@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from chaos.profiles import PROFILES
 from rehearsal.options import SCENARIOS, Options, scenario_path
 from rehearsal.plan.lines import key_lines
@@ -212,7 +214,7 @@ def _values(table: TableReader) -> tuple[tuple[str, str], ...]:
     """Return `thresholds` and `set` as values of the scenario."""
     values = []
     if table.has("thresholds"):
-        rules = ", ".join(f'"{rule}"' for rule in table.strings("thresholds"))
+        rules = ", ".join(map(_quoted, table.strings("thresholds")))
         values.append(("thresholds", f"[{rules}]"))
     given = table.raw("set") or {}
     if not isinstance(given, dict):
@@ -226,10 +228,15 @@ def _values(table: TableReader) -> tuple[tuple[str, str], ...]:
         elif isinstance(value, int | float):
             values.append((key, str(value)))
         elif isinstance(value, str):
-            values.append((key, f'"{value}"'))
+            values.append((key, _quoted(value)))
         else:
             table.wrong("set", f"{key} = {shown(value)} is neither a number, a text nor true or false")
     return tuple(values)
+
+
+def _quoted(text: str) -> str:
+    """Return a text as TOML writes it; JSON's escapes are TOML's as well."""
+    return msgspec.json.encode(text).decode()
 
 
 def _names(table: TableReader, key: str) -> tuple[str, ...]:

@@ -57,6 +57,15 @@ def refusal(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
+def test_texts_reach_the_scenario_as_they_are_written(tmp_path: Path) -> None:
+    """With quotes and backslashes; `--set` takes TOML."""
+    (tmp_path / "mine.toml").write_text(
+        GOOD.replace('"catalogue.products" = 500', """title = 'The "big" \\new one'""")
+    )
+    (run, *_) = load_suite(tmp_path / "mine.toml", reports=tmp_path).runs
+    assert run.scenario.title == 'The "big" \\new one'
+
+
 def test_runs_are_every_combination_with_their_load_in_the_scenario(tmp_path: Path) -> None:
     """Scenario x profile x load; a load's rate, time and shape are the scenario's then."""
     path = tmp_path / "mine.toml"
