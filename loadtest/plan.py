@@ -5,6 +5,7 @@ Keeps one property: a plan is complete and checked before the first request, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 Shape = tuple[tuple[float, float], ...]
-NAME_PATTERN = r"^[A-Z0-9-]{1,16}$"
+NAME_PATTERN = r"[A-Z0-9-]{1,16}"
 
 
 class PlanInvalid(Exception):
@@ -160,6 +161,8 @@ def _named_faults(plan: Plan) -> list[str]:
     names = [till.name for till in plan.tills]
     faults += [f"tills: name {name!r} twice" for name in sorted({n for n in names if names.count(n) > 1})]
     for i, till in enumerate(plan.tills):
+        if not re.fullmatch(NAME_PATTERN, till.name):  # it is in the names of files
+            faults.append(f"tills[{i}].name: {till.name!r} is not 1 to 16 of A-Z, 0-9 and -")
         if not till.cashiers:
             faults.append(f"tills[{i}].cashiers: till {till.name} has none")
         faults += _url_faults(f"tills[{i}].url", till.url)

@@ -54,6 +54,7 @@ def test_a_plan_is_read_with_its_defaults(tmp_path: Path) -> None:
         ({"duration_s": -1}, "duration_s"),
         ({"windows": [{"from_s": 0, "to_s": 1, "factor": -1}]}, "windows[0].factor"),
         ({"tills": [plan_fields()["tills"][0]] * 2}, "name 'T01' twice"),
+        ({"tills": [{**plan_fields()["tills"][0], "name": "../T01"}]}, "tills[0].name: '../T01'"),
         ({"tills": [{**plan_fields()["tills"][0], "url": "ftp://x"}]}, "tills[0].url"),
         ({"tills": [{**plan_fields()["tills"][0], "cashiers": []}]}, "tills[0].cashiers"),
     ],
