@@ -51,11 +51,16 @@ def gate(**given: Any) -> None:
 
     A clone is needed: the benchmarks are not part of the installed package.
     """
+    from rehearsal.gate.run import PLANTED
+
     asked = Asked(**given)
     if asked.update and (asked.base or asked.test):
         raise click.UsageError("--update goes alone: it writes the lock and times nothing")
     if asked.test and asked.base:
         raise click.UsageError("--selftest compares the tree with itself; leave --base out")
+    if asked.test and asked.margin >= 100 * (PLANTED - 1):
+        text = f"--selftest plants {PLANTED - 1:.0%}, and a --margin of {asked.margin:g} lets that pass"
+        raise click.UsageError(text)
     if not (asked.base or asked.test) and (asked.only or asked.new or asked.p99):
         raise click.UsageError("--figure, --new and --p99 are about timing: add --base")
     sys.exit(_gated(asked))

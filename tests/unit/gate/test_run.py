@@ -155,6 +155,7 @@ def test_a_revision_that_is_none_is_named(tmp_path: Path, revision: str) -> None
         (["--budget", "soon"], "'soon' is no time"),
         (["--on-inconclusive", "pass"], "'warn', 'fail'"),
         (["--p99"], "add --base"),
+        (["--selftest", "--margin", "25"], "a --margin of 25 lets that pass"),
         (["--figure", "till_durable_sale"], "add --base"),
         (["--base", "HEAD", "--figure", "server_durable_ingst"], "did you mean 'server_durable_ingest'"),
         (["--base", "HEAD", "--figure", "sale"], "no figure 'sale'; there are till_durable_sale, "),
