@@ -68,6 +68,10 @@ class FleetEntry(msgspec.Struct, frozen=True, kw_only=True):
     till_cpu_share: float = 0.0
 
 
+class _Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    schema: int
+
+
 class VerdictFile(msgspec.Struct, frozen=True, kw_only=True):
     """The content of verdict.json. `schema` rises when a reader of the last one could be misled."""
 
@@ -161,12 +165,13 @@ def read(path: Path) -> VerdictFile:
     """
     path = path / "verdict.json" if path.is_dir() else path
     try:
-        verdict = msgspec.json.decode(path.read_bytes(), type=VerdictFile)
+        raw = path.read_bytes()
+        schema = msgspec.json.decode(raw, type=_Versioned).schema
+        if schema > VERDICT_SCHEMA:  # before anything else that a newer one may lack
+            raise VerdictUnreadable(f"{path}: schema {schema} is newer than {VERDICT_SCHEMA}")
+        return msgspec.json.decode(raw, type=VerdictFile)
     except (OSError, msgspec.MsgspecError) as error:
         raise VerdictUnreadable(f"{path}: {error}") from error
-    if verdict.schema > VERDICT_SCHEMA:
-        raise VerdictUnreadable(f"{path}: schema {verdict.schema} is newer than {VERDICT_SCHEMA}")
-    return verdict
 
 
 def _check(check: CheckResult) -> CheckEntry:

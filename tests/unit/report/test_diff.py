@@ -113,6 +113,13 @@ def test_a_folder_without_a_verdict_is_named(tmp_path: Path) -> None:
         compare(tmp_path / "nowhere" / "verdict.json", tmp_path)
 
 
+def test_a_newer_verdict_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+    """Also where it lacks what this one needs."""
+    (tmp_path / "verdict.json").write_text('{"schema": 99, "id": "x"}')
+    with pytest.raises(VerdictUnreadable, match="schema 99 is newer than"):
+        compare(tmp_path, tmp_path)
+
+
 def test_the_command_prints_the_differences_and_writes_the_page(tmp_path: Path) -> None:
     """`tillproof diff A B --html FILE`, and a usage error for a folder that is no run."""
     write_report(sample(tmp_path / "a", "go"))
