@@ -83,6 +83,11 @@ class Sales:
     lost: int = 0  # receipts of declared losses, which are on neither side
     gross_minor: Gross = Gross()
 
+    @property
+    def known(self) -> bool:
+        """Whether anything was counted; nought by all is also what a witness that can't be read leaves."""
+        return self != Sales()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:

@@ -18,7 +18,7 @@ from rehearsal.own_masters import MastersInvalid
 from rehearsal.plan.loader import ScenarioInvalid, load_scenario
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
-from rehearsal.report.text import place, visible
+from rehearsal.report.text import NO_MONEY, place, visible
 from rehearsal.report.write import write_report
 
 SHOWN = 5
@@ -111,6 +111,9 @@ def say_judgement(progress: Progress, judgement: Judgement) -> None:
     for rule in judgement.thresholds:
         passed = {True: "held", False: "MISSED", None: "unknown"}[rule.passed]
         progress.line(f"  {passed:<8} {visible(rule.rule)}: {visible(rule.measured)}")
+    if not judgement.sales.known:
+        progress.line(f"  gross    {NO_MONEY}")
+        return
     money = judgement.sales.gross_minor
     progress.line(
         f"  gross    cashiers {money.cashiers}, tills {money.tills}, server {money.server} (minor units)"

@@ -23,7 +23,7 @@ from rehearsal.report import figures
 from rehearsal.report.advice import PROMISE, next_steps
 from rehearsal.report.chart import Limit, Points, Series, plot, strip, time_axis
 from rehearsal.report.lanes import fault_bands, fault_lanes, fault_span, stage_bands, stage_lanes
-from rehearsal.report.text import clock, instant, money, number, place, plainly, visible
+from rehearsal.report.text import NO_MONEY, clock, instant, money, number, place, plainly, visible
 from rehearsal.report.verdict import EVIDENCE_SHOWN, findings_file
 from rehearsal.report.view import View
 
@@ -99,6 +99,7 @@ def report_html(record: RunRecord, view: View) -> str:
             shown_findings=EVIDENCE_SHOWN,
             gaps=view.gaps,
             witnesses=_witnesses(record),
+            no_money=NO_MONEY,
             check=shlex.join(["tillproof", "check", str(place(record.folder))]),
         )
     )
@@ -227,8 +228,10 @@ def _named(checks: Iterable[CheckResult], names: tuple[str, ...]) -> list[CheckR
 
 
 def _witnesses(record: RunRecord) -> list[tuple[str, int, int]]:
-    """Return the money line: (witness, receipts, gross in minor units)."""
+    """Return the money line: (witness, receipts, gross in minor units); nothing where nothing is known."""
     sales = record.judgement.sales
+    if not sales.known:
+        return []
     gross = sales.gross_minor
     seen = "Cashiers, less what is declared lost" if sales.lost else "Cashiers"
     return [

@@ -8,7 +8,7 @@ from rehearsal.model import Outcome, RunRecord, Verdict
 from rehearsal.report.advice import next_steps
 from rehearsal.report.figures import says, shown
 from rehearsal.report.lanes import fault_name
-from rehearsal.report.text import instant, markdown, money, number
+from rehearsal.report.text import NO_MONEY, instant, markdown, money, number
 
 BYTES_MAX = 900 * 1024
 CELL_MAX = 300
@@ -26,6 +26,11 @@ def summary_md(record: RunRecord) -> str:
     kept = gross.cashiers - gross.lost
     signs = ["=" if a == b else "≠" for a, b in ((kept, gross.tills), (gross.tills, gross.server))]
     less = f" less {money(gross.lost)} declared lost" if gross.lost else ""
+    told = (
+        f"Cashiers {money(gross.cashiers)}{less} {signs[0]} tills {money(gross.tills)} {signs[1]} "
+        f"server {money(gross.server)} {_cell(meta.currency)} "
+        f"({number(sales.ok)}, {number(sales.on_tills)}, {number(sales.on_server)} receipts)"
+    )
     fleet = meta.fleet
     parts = [
         f"# {_OUTCOME[judged.verdict]} {judged.verdict}: {_cell(meta.title or meta.scenario)}",
@@ -34,9 +39,7 @@ def summary_md(record: RunRecord) -> str:
         f"{'' if fleet.caps_enforced else ' (hardware: not judged)'}, "
         f"seed {meta.seed}, {_cell(instant(meta.started))}",
         "## Money",
-        f"Cashiers {money(gross.cashiers)}{less} {signs[0]} tills {money(gross.tills)} {signs[1]} "
-        f"server {money(gross.server)} {_cell(meta.currency)} "
-        f"({number(sales.ok)}, {number(sales.on_tills)}, {number(sales.on_server)} receipts)",
+        told if sales.known else NO_MONEY,
         "## Do next",
         "\n".join(f"{n}. {markdown(step)}" for n, step in enumerate(next_steps(record)[:ROWS_MAX], 1)),
         "## Checks",

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 LONGEST = 2000
+NO_MONEY = "Not known: there is no receipt, or a witness can't be read. The checks say which."
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~>:@-])")
 _MINOR = re.compile(r"(-?\d+) minor units")

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from rehearsal.evidence.reader import Evidence
-from rehearsal.model import CheckResult, Outcome, RunRecord, ThresholdResult, Verdict
+from rehearsal.model import CheckResult, Outcome, RunRecord, Sales, ThresholdResult, Verdict
 from rehearsal.report import html
 from rehearsal.report.benchmark import benchmark_json
 from rehearsal.report.diff import difference
@@ -167,6 +167,17 @@ def test_seconds_in_which_all_were_refused_count_in_the_table_by_till(tmp_path: 
     assert found.p99 == ((1, 20),)
     (row,) = re.findall(r'<th scope="row">T02</th>(<td class="n">4</td>.*?)</tr>', page_of(record))
     assert re.findall(r">([^<]*)</td>", row) == ["4", *2 * ["\N{EN DASH}"], "4", "0"]
+
+
+def test_money_that_nobody_could_count_is_not_shown_as_equal(tmp_path: Path) -> None:
+    """0.00 = 0.00 = 0.00 in green is no answer to a database that can't be read."""
+    made = sample(tmp_path, "inconclusive")
+    record = replace(made, judgement=replace(made.judgement, sales=Sales()))
+    body = page_of(record)
+    money = body[body.index('id="money"') : body.index('id="claims"')]
+    assert "can&#39;t be read" in money and "=</div>" not in money
+    assert "Not known: there is no receipt" in summary_md(record) and "Cashiers 0.00" not in summary_md(record)
+    assert '<div class="money">' in page_of(made)
 
 
 def test_evidence_that_is_cut_or_edited_still_gives_a_page(tmp_path: Path) -> None:
