@@ -44,7 +44,11 @@ def suite(file: Path, dry_run: bool, reports: Path) -> None:
         sys.exit(EXIT_COULD_NOT_RUN)
     done = run_suite(planned, Progress())
     outcome, why = conclude(done, len(planned.runs))
-    page = write_suite(folder, planned, done, outcome=outcome, why=why)
     click.echo("\n" + as_text(done, outcome=outcome, why=why), nl=False)
+    try:
+        page = write_suite(folder, planned, done, outcome=outcome, why=why)
+    except OSError as error:
+        click.echo(f"the report could not be written: {error}", err=True)
+        sys.exit(exit_code(done, outcome) or EXIT_COULD_NOT_RUN)
     click.echo(f"Report: {page}")
     sys.exit(exit_code(done, outcome))

@@ -8,13 +8,25 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from chaos.errors import CannotRun
+from rehearsal.cli import tillproof
 from rehearsal.conduct import Interrupted
 from rehearsal.evidence.reader import Evidence
-from rehearsal.model import CheckResult, Claim, Machine, Outcome, RunRecord, ThresholdResult, Verdict
+from rehearsal.model import (
+    EXIT_COULD_NOT_RUN,
+    CheckResult,
+    Claim,
+    Machine,
+    Outcome,
+    RunRecord,
+    ThresholdResult,
+    Verdict,
+)
 from rehearsal.plan.threshold import parse_threshold
 from rehearsal.progress import Progress
+from rehearsal.suite import run as run_module
 from rehearsal.suite.capacity import Capacity, capacity
 from rehearsal.suite.plan import Planned, Suite, load_suite
 from rehearsal.suite.report import write_suite
@@ -366,3 +378,22 @@ def test_the_worst_run_decides() -> None:
     assert conclude((fine, unknown), 2)[0] is Outcome.INCONCLUSIVE
     assert conclude((fine, fine), 2)[0] is Outcome.GO
     assert conclude((fine,), 2)[0] is Outcome.INCONCLUSIVE
+
+
+def test_what_a_suite_came_to_is_told_though_its_report_cant_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After nine minutes on a disk that is full; a pipeline that looks for the report sees no GO."""
+    (tmp_path / "mine.toml").write_text(GOOD)
+
+    def ran(suite: Suite, _: Progress) -> tuple[Ran, ...]:
+        (folder,) = tmp_path.glob("*-suite-mine")
+        folder.rmdir()
+        record = replace(sample(tmp_path, "go"), folder=folder / "runs" / "one")
+        return tuple(Ran(planned=one, outcome=Outcome.GO, why="fine", record=record) for one in suite.runs)
+
+    monkeypatch.setattr(run_module, "run_suite", ran)
+    done = CliRunner().invoke(tillproof, ["suite", str(tmp_path / "mine.toml"), "--reports", str(tmp_path)])
+    assert done.exit_code == EXIT_COULD_NOT_RUN
+    assert "GO: all 4 runs" in done.output
+    assert "the report could not be written: " in done.output
