@@ -268,7 +268,7 @@ def test_metrics_are_openmetrics(tmp_path: Path, kind: str) -> None:
 
 
 def test_benchmark_lists_figures_with_unit_and_range(tmp_path: Path) -> None:
-    """Names are unique, shares are per cent, and the range comes from ten-second windows."""
+    """Names are unique, shares are per cent; what is sold in half of the time is half as much a second."""
     record = sample(tmp_path, "go")
     text = benchmark_json(verdict_of(record), view_of(Evidence(record.evidence), record.meta))
     entries = {entry["name"]: entry for entry in json.loads(text)}
@@ -280,7 +280,14 @@ def test_benchmark_lists_figures_with_unit_and_range(tmp_path: Path) -> None:
         "value": 0.21,
         "range": "",
     }
+    assert entries["go-live/sale.p99"]["range"] == ""  # by second there are only other tills' latencies
     assert re.fullmatch(r"[\d.,]+\u2013[\d.,]+", entries["go-live/receipts_per_s"]["range"])
+    path = record.evidence / "throughput.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: len(lines) // 2]))
+    half = json.loads(benchmark_json(verdict_of(record), view_of(Evidence(record.evidence), record.meta)))[-1]
+    assert half["name"] == "go-live/receipts_per_s"
+    assert half["value"] == pytest.approx(entries["go-live/receipts_per_s"]["value"] / 2, rel=0.1)
 
 
 def test_writing_a_report_leaves_every_file_and_no_part(tmp_path: Path) -> None:
