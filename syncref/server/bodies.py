@@ -10,6 +10,7 @@ import zstandard
 
 from syncref import errors
 from syncref.domain.identity import HASH_BYTES, ID_BYTES
+from syncref.wire import UNREADABLE
 from syncref.wire.sync import BATCH_BYTES_MAX, BODY_BYTES_MAX, Batch, Hello
 
 _batches = msgspec.msgpack.Decoder(Batch)
@@ -47,7 +48,7 @@ def _decode(body: bytes, decoder: msgspec.msgpack.Decoder[M]) -> M:
     data = decompress(body)
     try:
         return decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise errors.RequestInvalid(f"the body can't be decoded: {error}", where="body") from error
 
 

@@ -13,6 +13,7 @@ import urllib3
 from syncref.auth import Identity
 from syncref.errors import ConfigInvalid, StorageFailed
 from syncref.tls import Trust
+from syncref.wire import UNREADABLE
 from syncref.wire.peer_api import FenceAsk, PeerAnswer, RoleAnswer
 
 PEER = Identity(kind="server", name="peer")
@@ -96,7 +97,7 @@ class _Token(msgspec.Struct):
 def _decoded(data: bytes, kind: type[T], url: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise StorageFailed(f"{url}: an answer that can't be read: {error}") from error
 
 

@@ -37,6 +37,7 @@ from syncref.errors import (
 )
 from syncref.logs import event
 from syncref.metrics import Meter
+from syncref.reading import JsonRequest
 from syncref.server.refusals import NOBODY, Refusals
 from syncref.store.server_identity import secret_hash, token_keys
 from syncref.store.server_open import snapshot
@@ -275,6 +276,7 @@ def build(
         state=State(state),
         before_send=[add_request_id],
         middleware=[meter.middleware],
+        request_class=JsonRequest,
         exception_handlers={Exception: problem_of, HTTPException: problem_of, SyncrefError: problem_of},
         openapi_config=OpenAPIConfig(
             title=title,

@@ -13,6 +13,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from syncref.errors import SyncrefError
+from syncref.reading import JsonRequest
 from syncref.till.desk import Desk
 from syncref.till.problems import counting, on_http, on_known, on_unknown
 from syncref.till.routes import CashierRoutes, OpenRoutes, metrics
@@ -40,6 +41,7 @@ def build_app(desk: Desk) -> Litestar:
             Exception: counted(on_unknown),
         },
         middleware=[desk.meter.middleware],
+        request_class=JsonRequest,
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,
         openapi_config=OpenAPIConfig(

@@ -19,6 +19,7 @@ from syncref.errors import SyncrefError
 from syncref.till.connection import Connection, Deadline, Patience, Verifier
 from syncref.till.trusted_time import TrustedTime
 from syncref.tls import Trust
+from syncref.wire import UNREADABLE
 from syncref.wire.sync import Problem
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
@@ -155,6 +156,6 @@ class HttpLine:
 def _rejected(base: str, status: int, answer: bytes) -> SyncrefError:
     try:
         problem = msgspec.json.decode(answer, type=Problem)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Unreachable(f"{base}: HTTP {status} without a problem body")
     return Rejected(problem, status)

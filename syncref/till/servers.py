@@ -16,6 +16,7 @@ import zstandard
 from syncref.domain.identity import Term
 from syncref.till.connection import Verifier
 from syncref.till.deadline import HttpLine, Rejected, Unreachable, Untrusted
+from syncref.wire import UNREADABLE
 from syncref.wire.sync import CONTENT_TYPE, PAGE_ROWS_MAX, Ack, Batch, FeedPage, Hello, HelloAnswer, LoadChunk
 
 PAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -230,5 +231,5 @@ class ServerCalls:
                 raise Unreachable(f"{base}: an answer that unpacks to {size} bytes")
             plain = self._decompressor.decompress(answer, max_output_size=PAGE_BYTES_MAX)
             return msgspec.msgpack.decode(plain, type=kind)
-        except (msgspec.DecodeError, zstandard.ZstdError) as error:
+        except (*UNREADABLE, zstandard.ZstdError) as error:
             raise Unreachable(f"{base}: an answer that can't be read: {error}") from error

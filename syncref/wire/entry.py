@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from syncref.wire import UNREADABLE
+
 ENTRY_BYTES_MAX = 64 * 1024
 LINES_MAX = 200
 PAYMENTS_MAX = 20
@@ -133,5 +135,10 @@ def decode_entry(payload: bytes) -> Entry:
 
     Raises msgspec.DecodeError (or its subclass ValidationError) when the bytes are not an entry.
     """
-    entry: Entry = _decoder.decode(payload)
+    try:
+        entry: Entry = _decoder.decode(payload)
+    except UNREADABLE as error:
+        if isinstance(error, msgspec.DecodeError):
+            raise
+        raise msgspec.DecodeError(str(error)) from error
     return entry

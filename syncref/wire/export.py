@@ -22,6 +22,7 @@ import msgspec
 
 from syncref.domain.identity import chain_hash
 from syncref.errors import ConfigInvalid
+from syncref.wire import UNREADABLE
 
 VERSION = 1
 T = TypeVar("T", bound=msgspec.Struct)
@@ -170,7 +171,7 @@ class _Reader:
         self._at = len(lines) + 1
         try:
             end = msgspec.json.decode(last, type=_End)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             raise self.wrong("the file was not written to its end, or is no export") from None
         if rest or end.end != len(lines):
             raise self.wrong(f"the file says that it has {end.end} lines before this one, it has {len(lines)}")
@@ -186,7 +187,7 @@ class _Reader:
             raise self.wrong("the file ends too early")
         try:
             return msgspec.json.decode(self._lines[self._at - 1], type=kind)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise self.wrong(str(error)) from error
 
     def bytes_of(self, text: str) -> bytes:

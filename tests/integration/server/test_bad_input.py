@@ -75,6 +75,19 @@ def _keeper(shop: Shop) -> Till:
     return _keepers[id(shop)]
 
 
+@pytest.mark.parametrize("body", [b'{"kind":"till","name":"\xff","secret":"x"}', b'{"kind":' + b"[" * 3000])
+def test_json_that_cant_be_read_is_refused_definitely(till: Till, body: bytes) -> None:
+    """Text that is not UTF-8, and nesting without end, by whoever has no token: no failure of the server."""
+    answer = till.ask("POST", "/v1/token", body=body, headers={"Content-Type": "application/json"})
+    assert (answer.status, answer.json["code"], answer.json["where"]) == (400, "request_invalid", "body")
+
+
+def test_a_message_that_is_no_utf_8_is_refused(till: Till) -> None:
+    """Like any other that can't be decoded."""
+    answer = till.post_bytes("/v1/hello", zstandard.compress(b"\x98\xa3T\xff1" + bytes(20)))
+    assert (answer.status, answer.json["where"]) == (400, "body")
+
+
 def test_a_zstandard_bomb_is_refused_before_it_is_opened(till: Till) -> None:
     """What a frame claims to hold is read first."""
     bomb = zstandard.compress(bytes(64 << 20))

@@ -149,6 +149,19 @@ def test_what_cant_be_decoded_or_does_not_balance_is_set_aside_and_blocks_nothin
     assert counts(shop, "T06") == (5, 2, 2)
 
 
+def test_text_that_is_no_utf_8_and_endless_nesting_are_set_aside(shop: Shop) -> None:
+    """A bit that flipped in a cashier's name, an item nested in itself: the decoder has errors of its own."""
+    till = shop.till("T06")
+    receipt = till.sell(cashier="CASHIER")
+    till.journal(encode_entry(receipt).replace(b"CASHIER", b"CASHI\xc5R"))
+    till.journal(b"\x9e" + encode_entry(receipt)[1:] + b"\x91" * 20_000 + b"\xc0")
+    till.sell()
+    assert till.flush().seq == 4
+    of = "FROM aside WHERE till = 'T06' AND incarnation = :i"
+    assert shop.value(f"SELECT array_agg(seq ORDER BY seq) {of}", i=till.incarnation) == [2, 3]
+    assert shop.value(f"SELECT min(reason) {of}", i=till.incarnation).startswith("undecodable: ")
+
+
 @pytest.mark.parametrize(
     ("changed", "sqlstate"),
     [({"cashier": "c\0x"}, "22021"), ({"at_ms": 1 << 63}, "22003"), ({"ref": "T01-\0"}, "22021")],

@@ -122,6 +122,15 @@ def test_refusals_have_their_status_and_code(  # noqa: PLR0917 - the columns of 
     assert (problem["request_id"], answer.headers["x-request-id"]) == ("mine-1", "mine-1")
 
 
+@pytest.mark.parametrize("body", [b'{"cashier_id":"\xff","pin":"1"}', b'{"cashier_id":' + b"[" * 3000])
+def test_json_that_cant_be_read_is_refused_definitely(client: TestClient[Any], body: bytes) -> None:
+    """Text that is not UTF-8, and nesting without end: no failure of the till, and no trace in its log."""
+    answer = client.post("/v1/session", content=body, headers={"Content-Type": "application/json"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["where"]) == (400, "request_invalid", "body")
+    assert problem["definite"] is True
+
+
 def test_a_body_too_large_is_refused_unread(client: TestClient[Any]) -> None:
     """Bodies have a bound."""
     answer = client.post("/v1/sales", content=b"[" * 300_000)
