@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, update
 
 from syncref.domain.identity import Key, Mark, chain_hash, genesis_hash
-from syncref.errors import StorageCorrupt
-from syncref.store.till_schema import anchor, journal
+from syncref.errors import Busy, StorageCorrupt
+from syncref.store.till_schema import anchor, journal, till
 from syncref.store.till_state import read_state, write_state
 
 _TAIL_CHECKED = 200
@@ -111,5 +111,20 @@ def check_chain(connection: Connection, *, where: str) -> Mark:
 def persist_progress(
     connection: Connection, *, term_n: int, term_id: bytes, acked: int, safe: int, contact_ms: int
 ) -> None:
-    """Record what the server confirmed, and the highest term met."""
-    write_state(connection, term_n=term_n, term_id=term_id, acked=acked, safe=safe, contact_ms=contact_ms)
+    """Record what the server confirmed, and the highest term met. Raises Busy when that is a newer one already."""
+    newest = till.c.term_n.is_(None) | (till.c.term_n <= term_n)
+    values = {"term_n": term_n, "term_id": term_id, "acked": acked, "safe": safe, "contact_ms": contact_ms}
+    if not connection.execute(update(till).where(newest).values(values)).rowcount:
+        raise Busy(f"a newer term than {term_n} was met meanwhile")
+
+
+def persist_term(connection: Connection, *, term_n: int, term_id: bytes) -> None:
+    """Record a term that another journal met: what is acked of the till's own counted for the one before.
+
+    Raises Busy when a newer one is stored.
+    """
+    stored = read_state(connection, lock=True).term_n
+    if stored is not None and stored > term_n:
+        raise Busy(f"a newer term than {term_n} was met meanwhile")
+    if stored != term_n:
+        write_state(connection, term_n=term_n, term_id=term_id, acked=0, safe=0)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncref.config import TillSettings
-from syncref.core.uplink_messages import UplinkOptions
-from syncref.domain.identity import Key
+from syncref.core.uplink_messages import TermSeen, UplinkOptions
+from syncref.domain.identity import Key, Term
 from syncref.errors import RuleBroken
 from syncref.store.till_clean import Tail, begin_draining, exported, replace, stop_draining
 from syncref.store.till_journal import check_chain
@@ -168,4 +168,8 @@ def _uplinks(database: TillDatabase, settings: TillSettings, secret: str) -> tup
         )
 
     uplink = Uplink(parts(), retention_s=NEVER_PRUNE_S)
-    return uplink, [OwedUplink(parts(), one, grown=uplink.wake) for one in closed]
+
+    def term_met(term: Term) -> None:
+        uplink.post(TermSeen(term=term))
+
+    return uplink, [OwedUplink(parts(), one, grown=uplink.wake, term_met=term_met) for one in closed]

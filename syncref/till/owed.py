@@ -24,17 +24,25 @@ from syncref.core.uplink_messages import (
     Wake,
 )
 from syncref.domain.identity import Key, Mark, Term, genesis_hash
+from syncref.store.till_journal import persist_term
 from syncref.store.till_prune import anchor_of
 from syncref.store.till_rebase import Closed, end_of, recall
-from syncref.store.till_state import read_state, write_state
+from syncref.store.till_state import read_state
 from syncref.till.uplink import Uplink, UplinkParts
 
 
 class OwedUplink(Uplink):
     """Sends one closed journal. `grown` is told the own journal's head when something was recalled into it."""
 
-    def __init__(self, parts: UplinkParts, closed: Closed, *, grown: Callable[[Mark], None]) -> None:
-        super().__init__(parts, name=f"owed {closed.key.incarnation.hex()[:8]}")
+    def __init__(
+        self,
+        parts: UplinkParts,
+        closed: Closed,
+        *,
+        grown: Callable[[Mark], None],
+        term_met: Callable[[Term], None],
+    ) -> None:
+        super().__init__(parts, name=f"owed {closed.key.incarnation.hex()[:8]}", term_met=term_met)
         self._closed = closed
         self._grown = grown
 
@@ -75,7 +83,7 @@ class OwedUplink(Uplink):
 
     def store_progress(self, connection: Connection, effect: PersistProgress) -> None:
         """Store the term alone: how far the server has the till's own journal is another matter."""
-        write_state(connection, term_n=effect.term.n, term_id=effect.term.id)
+        persist_term(connection, term_n=effect.term.n, term_id=effect.term.id)
 
     def carry_out(self, effect: UplinkEffect) -> UplinkEvent | None:
         """Carry an effect out; a closed journal is never pruned."""

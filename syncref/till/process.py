@@ -145,7 +145,7 @@ class Till:
 
     def _owe(self, closed: Closed) -> None:
         if all(owed.journal != closed.key for owed in self.sync.owed):
-            self.sync.owe(OwedUplink(self._parts(), closed, grown=self.uplink.wake))
+            self.sync.owe(OwedUplink(self._parts(), closed, grown=self.uplink.wake, term_met=self._term_met_below))
 
     def _parts(self) -> UplinkParts:
         return UplinkParts(

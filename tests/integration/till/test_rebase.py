@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select
 
-from syncref.domain.identity import chain_hash
+from syncref.core.uplink_messages import Persisted, PersistProgress, StoreFailed
+from syncref.domain.identity import Key, Term, chain_hash
 from syncref.store.till_journal import check_chain
 from syncref.store.till_open import TillDatabase
-from syncref.store.till_rebase import closed_journals
+from syncref.store.till_rebase import Closed, closed_journals
 from syncref.store.till_schema import (
     anchor,
     journal,
@@ -24,6 +25,7 @@ from syncref.store.till_schema import (
     z_report,
 )
 from syncref.till import owed, uplink
+from syncref.till.owed import OwedUplink
 from syncref.till.process import Till
 from syncref.wire.entry import Continued, Receipt, decode_entry
 from syncref.wire.sync import TermWire
@@ -113,6 +115,28 @@ def test_a_till_whose_disk_was_rolled_back_doubles_nothing_and_sells_on(
     with shop.till.database.read() as connection:
         numbers = list(connection.execute(select(receipt.c.receipt_no)).scalars())
     assert len(numbers) == len(set(numbers)) == 5
+
+
+def test_a_term_that_one_journal_met_binds_the_others_and_never_goes_down(shop: Shop) -> None:
+    """What was acked counted for the term before; a late answer of its server brings neither of them back."""
+    shop.sell(3)
+    shop.until_acked()
+    shop.till.stop()
+    state, met = shop.state(), list[Term]()
+    assert state.term_n is not None
+    newer = Term(cluster="lab", n=state.term_n + 1, id=b"n" * 16)
+    closed = Closed(key=Key(till="T01", incarnation=b"c" * 16), common=state.head)
+    other = OwedUplink(shop.till._parts(), closed, grown=lambda _: None, term_met=met.append)
+    told = other.carry_out(PersistProgress(term=newer, acked=4, safe=4, wait=True))
+    assert isinstance(told, Persisted)
+    assert met == [newer]
+    now = shop.state()
+    assert (now.term_n, now.term_id, now.acked, now.safe) == (newer.n, newer.id, 0, 0)
+    older = Term(cluster="lab", n=state.term_n, id=state.term_id or b"")
+    for late in (other, shop.till.uplink):
+        told = late.carry_out(PersistProgress(term=older, acked=4, safe=4, wait=True))
+        assert isinstance(told, StoreFailed)
+    assert shop.state() == now
 
 
 def test_two_tills_from_one_image_both_end_up_on_the_server_whole(
