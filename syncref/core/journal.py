@@ -128,12 +128,13 @@ def _check_mode(state: JournalState, event: Asked) -> None:
 
 
 def _check_own(state: JournalState, receipt_no: str, original: Original | None) -> None:
-    """Refuse a refund of a receipt that this incarnation has not written yet."""
-    prefix = number_prefix(state.key)
-    if original is not None or not receipt_no.startswith(prefix):
+    """Refuse a refund of a receipt that this till has not written, or in another spelling than the printed."""
+    journal, _, number = receipt_no.rpartition("-")
+    if original is not None or journal.rpartition("-")[0] != state.key.till:
         return
-    number = receipt_no.removeprefix(prefix)
-    if not number.isdecimal() or not 1 <= int(number) <= state.counter:
+    counter = int(number) if number.isdecimal() else 0
+    most = state.counter if f"{journal}-" == number_prefix(state.key) else counter
+    if not 1 <= counter <= most or number != f"{counter:06d}":
         raise RuleBroken(f"this till wrote no receipt {receipt_no}")
 
 

@@ -213,6 +213,14 @@ def test_a_refund_of_another_tills_receipt_is_taken_one_of_an_unwritten_own_is_n
     assert (entry.gross, entry.ref) == (-119, "T01-AAAQE-000001")
 
 
+@pytest.mark.parametrize("number", ["1", "0000001", "00000\u0661", "000000", "00000\u00b2", ""])
+@pytest.mark.parametrize("journal", ["T01-AAAQE", "T01-BBBBB"])
+def test_an_own_number_that_is_spelled_otherwise_is_no_way_around_what_was_paid(journal: str, number: str) -> None:
+    """The receipt is not found by it, and what the request says would be taken at its word, again and again."""
+    assert refused(commit(OPEN, sale(1))[0], refund(f"{journal}-{number}", None)) == "rule_broken"
+    assert commit(OPEN, refund(f"T01-1-AAAQE-{number}", None))[1].kind == "refund"  # till T01-1's
+
+
 def test_a_void_needs_a_receipt_of_this_till_and_day() -> None:
     """Yesterday's is refunded, not voided."""
     sold, made = commit(OPEN, sale(1))
