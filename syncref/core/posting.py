@@ -17,7 +17,7 @@ from syncref.core.step import replace
 from syncref.domain.identity import ID_BYTES, Key, number_prefix
 from syncref.wire.entry import AMOUNT_MAX, QTY_MAX, SKU_CHARS_MAX, Continued, DayClosed, DayOpened, Entry, Receipt
 
-SHORT_LENGTH, COUNTER_LENGTHS = 5, range(6, 10)
+SHORT_LENGTH, COUNTER_LENGTHS, COUNTER_END = 5, range(6, 10), 10**9
 SHOWN = 40
 REASON_CHARS_MAX = 200
 SEQ_END = 1 << 62
@@ -173,7 +173,7 @@ def misnumbered(till: str, receipt: Receipt) -> str | None:
     """Return why the number that a receipt was printed with can't be one of its till's."""
     number = receipt.number
     if number is None:
-        return None
+        return None if 0 < receipt.counter < COUNTER_END else f"{receipt.counter} is no receipt's counter"
     short, _, counter = number.removeprefix(f"{till}-").partition("-")
     of_till = number.startswith(f"{till}-") and len(short) == SHORT_LENGTH
     if of_till and counter.isascii() and counter.isdecimal() and len(counter) in COUNTER_LENGTHS:

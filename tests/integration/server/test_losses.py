@@ -71,6 +71,18 @@ def test_a_journal_goes_on_after_entries_that_nobody_has(shop: Shop) -> None:
     assert row["reasons"] == [f"2 receipts {TOLD}", f"{gone} of the Z's gross is not here"]
 
 
+def test_a_number_beyond_all_bounds_stops_no_settlement(shop: Shop) -> None:
+    """Where receipts were declared lost numbers are compared: one that no honest till gives is set aside."""
+    till = shop.till("T13")
+    till.sell()
+    till.counter = (1 << 64) - 2
+    till.sell()
+    till.flush()
+    lose(shop, till, 2, 2)
+    row = settled(shop, till)
+    assert (row["state"], row["receipts"], row["reasons"]) == ("OPEN", 1, [f"1 receipts {TOLD}"])
+
+
 def test_a_number_counts_for_the_journal_that_printed_it(shop: Shop) -> None:
     """What a later journal has under an old number is here, and is no number of the later one."""
     till = shop.till("T09")

@@ -205,6 +205,15 @@ def test_a_number_from_before_is_of_the_same_till(number: str | None, right: boo
     assert (found is None) is right, found
 
 
+@pytest.mark.parametrize(
+    ("counter", "right"), [(1, True), (999_999_999, True), (0, False), (-1, False), (10**9, False)]
+)
+def test_a_counter_is_one_that_a_number_can_be_printed_of(counter: int, right: bool) -> None:
+    """Where some were declared lost numbers are compared: one beyond 64 bits would stop that for all."""
+    result = posted([msgspec.structs.replace(receipt(1), counter=counter)])
+    assert (len(result.receipts), len(result.asides)) == ((1, 0) if right else (0, 1))
+
+
 def test_an_op_id_counts_once_however_often_it_comes() -> None:
     """Known from before, or twice in one batch: the second is stored as a duplicate and flagged."""
     result = posted([receipt(1), receipt(2, op=1), receipt(3)], known_ops={(3).to_bytes(16, "big")})
