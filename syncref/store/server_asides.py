@@ -21,7 +21,7 @@ from syncref.domain.masters import Row
 from syncref.errors import NotFound, RuleBroken
 from syncref.store import server_ingest as store
 from syncref.store.server_schema import resolution
-from syncref.store.server_stock import adjust_stock
+from syncref.store.server_stock import adjust_stock, hold_folds
 from syncref.wire.entry import Entry, Receipt, decode_entry
 
 Uncounted = SqlRow[tuple[str, bytes, int, str, str | None]]
@@ -30,7 +30,7 @@ _PAYLOAD = (
     "SELECT e.payload FROM entry e JOIN aside a USING (till, incarnation, seq)"
     " WHERE e.till = :till AND e.incarnation = :incarnation AND e.seq = :seq"
 )
-_FOLDED = "SELECT seq FROM stock_fold WHERE till = :till AND incarnation = :incarnation FOR UPDATE"
+_FOLDED = "SELECT seq FROM stock_fold WHERE till = :till AND incarnation = :incarnation"
 
 _UNCOUNTED = """
 SELECT o.till, o.incarnation, o.seq, o.reason, r.action AS resolution FROM (
@@ -68,7 +68,11 @@ def resolve(
 
 
 def _post(connection: Connection, key: Key, seq: int, *, at_ms: int) -> None:
-    """Post one entry as ingest would, and move the stock that was folded without it."""
+    """Post one entry as ingest would, and move the stock that was folded without it.
+
+    Nothing is folded meanwhile: a fold that has read the lines without these would move its mark past them.
+    """
+    hold_folds(connection)
     of = {"till": key.till, "incarnation": key.incarnation, "seq": seq}
     payload = connection.execute(text(_PAYLOAD), of).scalar()
     if payload is None:

@@ -52,6 +52,11 @@ def fold(connection: Connection, *, at_ms: int) -> tuple[int, bool]:
     return len(written), more
 
 
+def hold_folds(connection: Connection) -> None:
+    """Wait for the fold that is under way, and let none begin before the end of this transaction."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _FOLD_LOCK})
+
+
 def adjust_stock(connection: Connection, deltas: dict[Row, int], *, at_ms: int) -> list[Written]:
     """Add quantities (thousandths) to stock rows, by key; a row that is not there yet begins at zero."""
     if not deltas:

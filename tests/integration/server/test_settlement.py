@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from syncref.domain.identity import receipt_number
+from syncref.store import server_asides
+from syncref.store.server_stock import fold, hold_folds
 from syncref.wire.entry import Payment, encode_entry
 from tests.integration.server.pair import until
 from tests.integration.server.shop import Shop, Till, new_op, sale
@@ -192,6 +194,24 @@ def test_a_set_aside_entry_is_posted_once_what_was_in_its_way_is_gone(shop: Shop
     row = settled(shop, till)
     assert (row["state"], row["receipts"], row["reasons"]) == ("TALLIED", 1, [])
     assert clerk.document(path, action="written_off").status == 422
+
+
+def test_an_entry_that_is_posted_beside_a_fold_moves_the_stock_once(shop: Shop) -> None:
+    """A fold that begins before the posting is committed does not see its lines: it may not move past them."""
+    till = shop.till("T11")
+    before = shop.value("SELECT coalesce(sum(qty), 0) FROM stock WHERE sku = 'P2'")
+    shop.execute("ALTER TABLE receipt ADD CONSTRAINT narrow CHECK (till <> 'T11')")
+    with shop.engine.begin() as holding:
+        hold_folds(holding)
+        till.sell(("P2", 3000, 100), business_date="2025-02-28")
+        till.flush()
+        shop.execute("ALTER TABLE receipt DROP CONSTRAINT narrow")
+    with shop.engine.begin() as posting:
+        server_asides.resolve(posting, till.key, 1, op_id=new_op(), action="posted", clerk="ann", at_ms=1)
+        with shop.engine.begin() as folding:
+            fold(folding, at_ms=1)
+    until(lambda: shop.value("SELECT seq FROM stock_fold WHERE till = 'T11' AND seq = 1"), "the fold")
+    assert shop.value("SELECT qty FROM stock WHERE sku = 'P2'") == before - 3000
 
 
 def test_an_entry_that_does_not_balance_or_is_a_duplicate_is_not_posted(shop: Shop) -> None:
