@@ -237,6 +237,6 @@ def _chain(row: JournalRow, batch: Batch, stored: Mapping[int, bytes]) -> tuple[
         value = sha256(value + payload).digest()
         if seq > durable.seq:
             hashes.append(value)
-        elif value != (durable.hash if seq == durable.seq else stored[seq]):
+        elif value != (durable.hash if seq == durable.seq else stored.get(seq)):  # none: signed as lost
             return Refusal(code="fork", message=f"other bytes at {seq}", at_seq=seq)
     return len(batch.payloads) - len(hashes), hashes, Mark(seq=seq, hash=value)

@@ -116,7 +116,8 @@ def sign_lost_entries(connection: Connection, key: Key, last: Mark, *, signed: S
             evidence=signed.evidence, clerk=signed.clerk, at_ms=signed.at_ms,
         )
     )  # fmt: skip
-    connection.execute(update(journal).where(of).values(seq=last.seq, hash=last.hash))
+    values = {"seq": last.seq, "hash": last.hash, "session": None}  # what its till is told of it is told anew
+    connection.execute(update(journal).where(of).values(values))
     return int(last.seq - row.seq)
 
 

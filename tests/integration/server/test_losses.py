@@ -58,7 +58,9 @@ def test_a_journal_goes_on_after_entries_that_nobody_has(shop: Shop) -> None:
     assert till.upload(1, 2).status == 200
     assert till.upload(5).status == 409, "a gap is refused"
     assert pass_over(shop, till, 4) == 2
+    assert till.upload(3, 5).json["code"] == "session_unknown"
     answer = till.greet()
+    assert till.upload(3, 5).json["code"] == "fork", "a till that has them all the same resumes after the mark"
     assert (answer.durable_seq, answer.durable_hash) == (4, till.hash_at(4))
     assert till.upload(5).status == 200
     row = settled(shop, till)

@@ -115,6 +115,22 @@ def test_other_bytes_at_a_stored_sequence_are_a_fork_never_an_ack() -> None:
         assert (answer.code, answer.at_seq) == ("fork", 3)
 
 
+def test_a_sequence_that_was_signed_as_lost_can_be_compared_with_nothing() -> None:
+    """The server has no hash there: whatever comes for it is not acked."""
+    plan = plan_batch(
+        VIEW,
+        having(5),
+        batch(2, 5),
+        stored={1: HASHES[1], 2: HASHES[2]},
+        entries=[],
+        known_ops=frozenset(),
+        receipts=frozenset(),
+        products=frozenset(),
+    )
+    assert isinstance(plan, Refusal)
+    assert (plan.code, plan.at_seq) == ("fork", 3)
+
+
 def test_a_first_batch_must_start_from_this_journals_genesis() -> None:
     """Another till's or cluster's journal can't be taken for this one."""
     assert code(planned(having(0), batch(1, 2, prev_hash=b"x" * 32))) == "fork"
