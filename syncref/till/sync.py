@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -43,8 +43,8 @@ class SyncTimes:
         return self.continuous or self._runs > 0
 
     @contextmanager
-    def run(self) -> Iterator[None]:
-        """Hold the time of sync open."""
+    def run(self, rest: Callable[[], None]) -> Iterator[None]:
+        """Hold the time of sync open, and rest once it is over: a run that begins then asks after that."""
         with self._lock:
             self._runs += 1
         try:
@@ -52,6 +52,8 @@ class SyncTimes:
         finally:
             with self._lock:
                 self._runs -= 1
+                if not self.wanted():
+                    rest()
 
 
 class TillSync:
@@ -127,7 +129,7 @@ class TillSync:
     def run_now(self, what: What) -> SyncAnswer:
         """Sync now and return how far it came; blocks for at most half a minute."""
         event(_log, logging.INFO, "sync asked", what=what)
-        with self._times.run():
+        with self._times.run(self._rest):
             up_to = self._uplink.sync_now() if what != "down" else None
             for owed in self.owed if what != "down" else ():
                 owed.sync_now()
@@ -149,7 +151,6 @@ class TillSync:
                 if not down_done and self._downlink.failures >= failures[1] + _FAILURES_MAX:
                     error = self._downlink.error
                     break
-        self._rest()
         return SyncAnswer(
             ok=error is None,
             up=None if what == "down" else UpDone(acked=self._progress.acked),
@@ -158,7 +159,6 @@ class TillSync:
         )
 
     def _rest(self) -> None:
-        if not self._times.wanted():
-            for uplink in (self._uplink, *self.owed):
-                uplink.post(UpSlept())
-            self._downlink.post(DownSlept())
+        for uplink in (self._uplink, *self.owed):
+            uplink.post(UpSlept())
+        self._downlink.post(DownSlept())

@@ -14,13 +14,15 @@ from typing import Any, cast
 import pytest
 
 from syncref.config import Slot
+from syncref.domain.identity import Mark
 from syncref.store.till_gate import WriteGate
 from syncref.store.till_reserve import FileReserve
 from syncref.till.clock import TillClock
 from syncref.till.connection import Patience
 from syncref.till.deadline import HttpLine, Rejected, Unreachable
+from syncref.till.progress import Progress
 from syncref.till.schedule import window_end
-from syncref.till.sync import TillSync
+from syncref.till.sync import SyncTimes, TillSync
 
 OVER = threading.Event()
 
@@ -285,3 +287,44 @@ def test_an_upload_that_is_just_starting_is_not_taken_for_a_dead_one() -> None:
     late = Half()
     sync.owe(cast(Any, late))
     assert not late.running
+
+
+class Upload(Half):
+    """Notes what it is asked, and while it is put to sleep lets another sync be asked for."""
+
+    stuck, failures, error, runs = False, 0, None, 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.again: Callable[[], None] | None = None
+
+    def sync_now(self) -> Mark:
+        """Wake."""
+        self.asked.append("wake")
+        return Mark(seq=0, hash=b"")
+
+    def post(self, _event: object) -> None:
+        """Go to sleep, though not at once the first time."""
+        again, self.again = self.again, None
+        if again is not None:
+            threading.Thread(target=again).start()
+            time.sleep(0.1)
+        self.asked.append("sleep")
+
+
+def test_a_sync_that_is_asked_for_while_another_ends_is_not_put_to_sleep_with_it() -> None:
+    """By hand and by schedule at once: the later one would wait for half a minute, and send nothing."""
+    upload, down = Upload(), Upload()
+    sync = TillSync(
+        uplink=cast(Any, upload),
+        downlink=cast(Any, down),
+        caretaker=cast(Any, None),
+        times=SyncTimes(continuous=False),
+        progress=Progress(acked=0, safe=0),
+    )
+    over = threading.Event()
+    upload.again = lambda: (sync.run_now("up"), over.set())[1]
+    assert sync.run_now("up").ok
+    assert over.wait(5)
+    assert upload.asked == ["wake", "sleep", "wake", "sleep"]
