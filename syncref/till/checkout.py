@@ -202,7 +202,8 @@ class Checkout:
                         case Refuse():
                             raise _error(effect)
         except CommitUnknown as unknown:
-            assert after is not None
+            if after is None or after.pending is None:  # asked again: nothing was to be stored
+                raise
             return self._look_after(after, unknown)
         assert after is not None
         return self._reply(*step(after, Committed(), now_ms=0))

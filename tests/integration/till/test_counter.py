@@ -167,7 +167,10 @@ def test_a_commit_that_failed_after_it_happened_is_found(counter: Counter) -> No
     with failing_once(counter.database, after=True):
         sold = counter.sell("P001")
     assert count(counter.database, "receipt") == 1
-    assert counter.sell("P001", op_id=bytes.fromhex(sold.op_id)) == sold
+    repeated = bytes.fromhex(sold.op_id)
+    with failing_once(counter.database, after=True), pytest.raises(StorageFailed, match="the commit failed"):
+        counter.sell("P001", op_id=repeated)
+    assert counter.sell("P001", op_id=repeated) == sold
 
 
 def test_a_commit_that_failed_before_it_happened_is_refused_and_can_be_asked_again(counter: Counter) -> None:
