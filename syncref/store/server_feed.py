@@ -21,6 +21,7 @@ from syncref.wire.sync import FeedRow
 
 TableKey = tuple[str, str]
 URGENT_ROWS_MAX = 1000
+_INT_END = 1 << 63
 _KEY_TYPES = {
     spec.name: tuple[tuple(str if kind == "text" else int for _, kind in spec.key)]  # type: ignore[misc]
     for spec in MASTERS
@@ -112,6 +113,8 @@ def parse_key(table: str, key: str) -> Row:
         raise RequestInvalid(f"{key!r} is not a key of {table}: {error}", where="key") from error
     if any(isinstance(part, str) and "\0" in part for part in parsed):
         raise RequestInvalid("a key can't hold NUL characters", where="key")
+    if any(isinstance(part, int) and not -_INT_END <= part < _INT_END for part in parsed):
+        raise RequestInvalid("a key can't hold numbers of more than 64 bits", where="key")
     return parsed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, get, post
@@ -14,6 +15,7 @@ from syncref.till.answers import Answer
 from syncref.till.desk import Desk
 from syncref.wire import till_api as api
 from syncref.wire.till_api import (
+    PRINTABLE,
     DayOpenAnswer,
     PriceAnswer,
     ReceiptAnswer,
@@ -30,7 +32,7 @@ _OPEN: list[dict[str, list[str]]] = []
 _BEARER = [{"cashier": list[str]()}]
 TheDesk = NamedDependency[Desk]
 TheCashier = NamedDependency[str]
-Sku = Annotated[str, Parameter(min_length=1, max_length=64)]
+Sku = Annotated[str, Parameter(min_length=1, max_length=64, pattern=PRINTABLE)]
 
 
 def _payments(bodies: tuple[api.PaymentBody, ...]) -> tuple[PaymentAsked, ...]:
@@ -88,8 +90,8 @@ class CashierRoutes(Controller):
         sku: Annotated[list[str], Parameter(min_items=1, max_items=SKUS_MAX)],
     ) -> list[PriceAnswer]:
         """Return what several products cost at one instant; what is not sold is absent."""
-        if any(not one or len(one) > 64 for one in sku):
-            raise RequestInvalid("a sku has 1 to 64 characters")
+        if not all(0 < len(one) <= 64 and re.search(PRINTABLE, one) for one in sku):
+            raise RequestInvalid("a sku has 1 to 64 characters, no control characters among them")
         return await desk.prices(sku)
 
     @get("/stock/{sku:str}", summary="Stock of a product")

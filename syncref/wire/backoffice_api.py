@@ -12,7 +12,7 @@ DOCUMENT_ROWS_MAX = 1000
 MONEY_MAX = 10**12
 QTY_MAX = 10**12
 TIME_MAX = 1 << 52
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$(?!\n)"  # a $ alone lets a line break at the end through
 
 OpId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$", min_length=32, max_length=32)]
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]

@@ -87,6 +87,7 @@ def test_a_document_with_one_bad_row_writes_nothing(shop: Shop) -> None:
         ("prices", {"prices": [{"sku": "P1", "valid_from_ms": 0}]}, 400),
         ("tax-rates", {"tax_rates": [{"tax_code": "A", "rate_bp": "1900"}]}, 400),
         ("vendors", {"vendors": [{"vendor_id": "V\0", "name": "x"}]}, 400),
+        ("vendors", {"vendors": [{"vendor_id": "V1\n", "name": "x"}]}, 400),
         ("cashiers", {"cashiers": [{"cashier_id": "new", "name": "No Pin"}]}, 422),
         ("goods-receipts", {"doc_no": "D", "vendor_id": "V1", "lines": [{"sku": "P1", "qty": 0}]}, 400),
         ("stock-counts", {"doc_no": "D", "lines": [{"sku": "P1", "counted": 1}] * 2}, 422),
@@ -99,6 +100,12 @@ def test_a_bad_document_is_refused_with_the_right_status(
     answer = shop.clerk().document(path, **body)
     assert (answer.status, answer.json["definite"]) == (status, True)
     assert answer.json["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_a_row_whose_key_no_database_holds_is_refused(shop: Shop) -> None:
+    """A number of more than 64 bits is the clerk's mistake, and no failure of the database to try again after."""
+    answer = shop.clerk().ask("GET", '/v1/price/["P2","STD",9223372036854775808]')
+    assert (answer.status, answer.json["where"]) == (400, "key")
 
 
 def test_clerks_who_edit_one_key_at_once_raise_its_version_one_by_one(shop: Shop) -> None:

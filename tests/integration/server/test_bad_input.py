@@ -128,6 +128,7 @@ def test_another_content_type_is_refused(till: Till) -> None:
         ({"pos": 0, "scan_to": 9, "after_tbl": "nothing", "after_key": "[]"}, "table"),
         ({"pos": 0, "scan_to": 9, "after_tbl": "price", "after_key": '["x"]'}, "key"),
         ({"pos": 0, "scan_to": 9, "after_tbl": "vendor", "after_key": '["\\u0000"]'}, "key"),
+        ({"pos": 0, "scan_to": 9, "after_tbl": "price", "after_key": '["P1","STD",9223372036854775808]'}, "key"),
     ],
 )
 def test_a_bad_query_of_the_feed_names_its_place(till: Till, query: dict[str, Any], where: str) -> None:
