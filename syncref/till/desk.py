@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeVar
 
 from prometheus_client.metrics_core import Metric
 
-from syncref.errors import NotFound, StorageFailed
+from syncref.errors import Busy, NotFound, StorageFailed
 from syncref.metrics import Meter
 from syncref.store import till_catalogue
 from syncref.store.till_open import TillDatabase
@@ -35,6 +35,7 @@ from syncref.wire.till_api import (
     SyncState,
 )
 
+LOG_INS_MAX = 100  # they are done one at a time, and take three seconds of a core together
 T = TypeVar("T")
 
 
@@ -84,6 +85,7 @@ class Desk:
         self._sales = ThreadPoolExecutor(1, thread_name_prefix="sales")
         self._reads = ThreadPoolExecutor(2, thread_name_prefix="reads")
         self._log_ins = ThreadPoolExecutor(1, thread_name_prefix="log-ins")
+        self._logging_in = 0
         self.meter = meter
         self._counts = Counts(meter.registry)
 
@@ -93,8 +95,14 @@ class Desk:
             pool.shutdown()
 
     async def log_in(self, cashier_id: str, pin: str) -> SessionAnswer:
-        """Return a token for a cashier. Raises Unauthorized, TooManyAttempts."""
-        token = await self._in(self._log_ins, lambda: self.sessions.log_in(cashier_id, pin))
+        """Return a token for a cashier. Raises Busy when too many wait, Unauthorized, TooManyAttempts."""
+        if self._logging_in >= LOG_INS_MAX:
+            raise Busy("too many log-ins at once", retry_after_ms=2000)
+        self._logging_in += 1
+        try:
+            token = await self._in(self._log_ins, lambda: self.sessions.log_in(cashier_id, pin))
+        finally:
+            self._logging_in -= 1
         return SessionAnswer(token=token, expires_in_s=TOKEN_TTL_S)
 
     async def carry_out(self, operation: Callable[[Checkout], Done]) -> Answer:

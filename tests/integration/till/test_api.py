@@ -23,9 +23,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from syncref.auth import hash_secret
-from syncref.errors import ConfigInvalid
+from syncref.errors import Busy, ConfigInvalid
 from syncref.metrics import Meter
 from syncref.till.app import build_app
+from syncref.till.desk import LOG_INS_MAX
 from syncref.till.problems import request_ids
 from syncref.till.progress import Progress
 from tests.integration.till.fake_server import FakeServer
@@ -124,6 +125,22 @@ def test_refusals_have_their_status_and_code(  # noqa: PLR0917 - the columns of 
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["definite"]) == (status, code, True)
     assert (problem["request_id"], answer.headers["x-request-id"]) == ("mine-1", "mine-1")
+
+
+def test_whoever_knocks_without_end_keeps_no_cashier_waiting_for_long(
+    shop: Shop, client: TestClient[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Log-ins need no token, and are done one at a time: beyond a bound they are refused cheaply."""
+    desk = shop.till.desk
+    monkeypatch.setattr(desk.sessions, "log_in", lambda *_: time.sleep(0.002) or "token")
+
+    async def knock() -> list[object]:
+        asked = (desk.log_in(f"X{n}", "1") for n in range(LOG_INS_MAX + 9))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    refused = [answer for answer in asyncio.run(knock()) if isinstance(answer, Busy)]
+    assert len(refused) == 9
+    assert client.post("/v1/session", json={"cashier_id": "C1", "pin": PIN}).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b'{"cashier_id":"\xff","pin":"1"}', b'{"cashier_id":' + b"[" * 3000])
