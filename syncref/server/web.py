@@ -291,13 +291,3 @@ def build(
         logging_config=None,
         debug=False,
     )
-
-
-def integer(request: Request[Any, Any, Any], name: str, default: int | None = None) -> int | None:
-    """Return an integer of the query, 0 to 2**62. Raises RequestInvalid naming it."""
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 1 << 62):
-        raise RequestInvalid(f"{name}={text!r}: expected an integer of 0 or more", where=name)
-    return int(text)

@@ -41,9 +41,7 @@ LEFT JOIN resolution r USING (till, incarnation, seq)
 """
 
 
-def uncounted(
-    connection: Connection, *, limit: int = 1000
-) -> list[SqlRow[tuple[str, bytes, int, str, str | None]]]:
+def uncounted(connection: Connection, *, limit: int = 1000) -> list[Uncounted]:
     """Return entries that are not counted, unresolved ones first."""
     order = " ORDER BY r.action IS NOT NULL, o.till, o.incarnation, o.seq LIMIT :limit"
     return list(connection.execute(text(_UNCOUNTED + order), {"limit": limit}))
