@@ -158,7 +158,7 @@ def read_history(lines: Iterable[str]) -> History:
             answers[name, item.get("of", -1)] = item
         else:
             holes.append(f"worker {name} line {n}: unknown type {kind!r}")
-    missing: int | None = 0
+    missing: int | None = 0 if workers else None
     for name, worker in sorted(workers.items()):
         wrong, lost = worker.holes(name)
         holes += wrong

@@ -68,8 +68,11 @@ def export_opening(folder: Path, masters: Path) -> None:
             _write(folder / "opening", name.removesuffix(".csv"), next(reader), reader)
 
 
-def merge_history(folder: Path, parts: Iterable[Path]) -> int:
-    """Join the workers' history files into history.jsonl, one after another; returns the number of files."""
+def merge_history(folder: Path, parts: Iterable[Path], missing: Sequence[str] = ()) -> int:
+    """Join the workers' history files into history.jsonl, one after another; returns the number of files.
+
+    A worker whose file is missing has a start and no end: what its customers asked for is lost, not invented.
+    """
     count = 0
     with (folder / "history.jsonl").open("wb") as out:
         for path in sorted(parts):
@@ -77,6 +80,8 @@ def merge_history(folder: Path, parts: Iterable[Path]) -> int:
             with path.open("rb") as part:
                 for chunk in iter(lambda file=part: file.read(1 << 20), b""):  # type: ignore[misc]
                     out.write(chunk)
+        for name in missing:
+            out.write(json.dumps({"worker": name, "n": 0, "type": "start"}).encode() + b"\n")
     return count
 
 

@@ -103,12 +103,16 @@ class Evidence:
                 if line.strip():
                     yield json.loads(line)
 
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of a file's stored bytes."""
+        with (self.folder / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def digests(self) -> dict[str, str]:
         """Return file → SHA-256 of its stored bytes, for every file but meta.json."""
         found = {}
         for path in sorted(self.folder.rglob("*")):
             if path.is_file() and path.name != "meta.json":
                 name = path.relative_to(self.folder).as_posix()
-                with path.open("rb") as file:
-                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+                found[name] = self.digest(name)
         return found

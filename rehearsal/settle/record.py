@@ -51,8 +51,9 @@ def write_evidence(
     """Write what the witnesses hold and the load left in `parts`; returns what could not be had."""
     trouble = []
     evidence.mkdir(parents=True, exist_ok=True)
-    trouble += [f"the history of worker {name} is missing" for name in missing(parts)]
-    merge_history(evidence, parts.glob("history-*.jsonl"))
+    lost = missing(parts)
+    trouble += [f"the history of worker {name} is missing" for name in lost]
+    merge_history(evidence, parts.glob("history-*.jsonl"), lost)
     merge_csv(evidence / "samples.csv", parts.glob("samples-*.csv"))
     if (parts / "latency.csv").exists():
         shutil.copy(parts / "latency.csv", evidence / "latency.csv")

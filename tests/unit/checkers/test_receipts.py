@@ -209,3 +209,23 @@ def test_a_shop_whose_every_sale_was_refused_is_not_acquitted(ask: Try) -> None:
     shop.open_day("T01")
     shop.sell("T01", [("A", 1000, 0)], told="fail")
     assert ask(shop, "receipts").verdict is Verdict.UNKNOWN
+
+
+def test_the_receipts_of_a_worker_whose_history_is_lost_are_not_called_invented(ask: Try) -> None:
+    """All of one worker's lines are missing: he began, and nobody knows how much he asked for."""
+    shop = closed_shop()
+    shop.history = [line for line in shop.history if line["worker"] != "c-T01" or line["type"] == "start"]
+    assert ask(shop, "receipts").verdict is Verdict.UNKNOWN
+    shop.history.clear()
+    assert ask(shop, "receipts").verdict is Verdict.UNKNOWN
+
+
+def test_a_history_that_was_cut_where_a_worker_ends_is_not_known_whole(ask: Try) -> None:
+    """No hole shows in it; its digest does."""
+    shop = closed_shop()
+    assert ask(shop, "receipts").verdict is Verdict.VALID
+    shop.history = [line for line in shop.history if line["worker"] != "c-T01"]
+    shop.sealed = True
+    assert ask(shop, "receipts").verdict is Verdict.UNKNOWN
+    shop.sealed = False
+    assert convicted(ask(shop, "receipts"), "nobody asked for")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, insert
 
+from rehearsal.checkers.history import read_history
 from rehearsal.evidence.databases import Database, WitnessUnreadable
 from rehearsal.evidence.export import export_till, merge_csv, merge_history, settlement_rows, write_rows
 from rehearsal.evidence.reader import Evidence, EvidenceMissing
@@ -96,6 +98,16 @@ def test_history_parts_are_joined_in_order(tmp_path: Path) -> None:
     (tmp_path / "history-c0.jsonl").write_text('{"n":1}\n')
     assert merge_history(tmp_path, tmp_path.glob("history-*.jsonl")) == 2
     assert [row["n"] for row in Evidence(tmp_path).history()] == [1, 0]
+
+
+def test_a_worker_whose_file_is_missing_is_one_without_an_end(tmp_path: Path) -> None:
+    """So nothing that its customers asked for is called invented."""
+    lines = [{"worker": "c0", "n": n, "type": kind} for n, kind in enumerate(("start", "end"))]
+    (tmp_path / "history-c0.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    merge_history(tmp_path, [tmp_path / "history-c0.jsonl"], ["c1"])
+    found = read_history((tmp_path / "history.jsonl").read_text().splitlines())
+    assert found.missing is None
+    assert found.holes == ("worker c1: no end line, its tail may be cut",)
 
 
 def test_csv_parts_keep_one_header(tmp_path: Path) -> None:
