@@ -81,15 +81,16 @@ def check(case: Case) -> CheckResult:
             receipt = entry.content
             if receipt is None:
                 continue
-            floor_ms = max(floor_ms, receipt.at_ms)
+            anew = isinstance(receipt, Receipt) and receipt.anew  # made before what stands above it
+            floor_ms = floor_ms if anew else max(floor_ms, receipt.at_ms)
             if not isinstance(receipt, Receipt) or receipt.kind != "sale":
                 continue
-            moment = _moment(case, receipt, floor_ms, error)
+            moment = _moment(case, receipt, receipt.at_ms if anew else floor_ms, error)
             _clock(findings, receipt, moment, error)
             for line in receipt.lines:
                 sold += 1
                 findings.checked += 1
-                _line(findings, memory, receipt, line, moment)
+                _line(findings, Memory(law) if anew else memory, receipt, line, moment)
     findings.figures["lines"] = float(sold)
     return findings.result(
         f"{sold} lines sold at prices and tax rates legal on their till then", missing_lines=case.history.missing

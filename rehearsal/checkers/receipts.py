@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.findings import Findings, Where
 from rehearsal.checkers.history import RECEIPT_KINDS, Attempt
-from rehearsal.checkers.payload import Receipt
+from rehearsal.checkers.payload import Continued, Receipt
 from rehearsal.model import CheckResult, Loss
 
 NAME = "receipts"
@@ -224,8 +224,9 @@ def _numbers(findings: Findings, case: Case) -> None:
                 )  # fmt: skip
     for (till, incarnation), entries in sorted(case.journals.items()):
         due = 1
+        continues = isinstance(entries[0].content, Continued)
         for entry in entries:
-            if not isinstance(entry.content, Receipt) or entry.content.anew:
+            if not isinstance(entry.content, Receipt) or (entry.content.anew and continues):
                 continue
             if entry.content.counter != due:
                 findings.convict(

@@ -184,3 +184,29 @@ def test_nothing_sold_is_nothing_known(ask: Try) -> None:
     shop = Shop().stage()
     shop.open_day("T01")
     assert ask(shop, "prices").verdict is Verdict.UNKNOWN
+
+
+def _anew(*, late: bool) -> Shop:
+    """A sale before a flip, journaled anew after it: first in the new journal, or `late`, behind another sale."""
+    shop = _shop()
+    shop.edit_prices(("A", FUTURE_MS, 249))
+    shop.now += 5 * MINUTE_MS
+    mark = len(shop.tills["T01"].entries)
+    entry = _old(shop).tills["T01"].entries.pop()
+    entry.append(shop.tills["T01"].number(entry[3]))
+    shop.now = FUTURE_MS + 30_000
+    shop.continue_journal("T01", mark)
+    if late:
+        shop.sell("T01", [("A", 1000, 0)])
+    shop.tills["T01"].entries.append(entry)
+    return shop
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_sale_that_was_journaled_anew_is_judged_by_the_time_at_which_it_was_made(ask: Try, late: bool) -> None:
+    """The price had begun when the journal was continued, not when it was sold; what follows is no exception."""
+    shop = _anew(late=late)
+    shop.sell("T01", [("A", 1000, 0)])
+    found = ask(shop, "prices")
+    assert found.verdict is Verdict.VALID, found.detail
+    assert convicted(ask(_old(_anew(late=late)), "prices"), "an older price")

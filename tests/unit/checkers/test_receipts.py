@@ -140,6 +140,16 @@ def test_a_skipped_receipt_number_is_convicted(ask: Try) -> None:
     assert convicted(ask(shop, "receipts"), "skipped")
 
 
+def test_only_a_journal_that_continues_another_has_numbers_of_before(ask: Try) -> None:
+    """A first journal that says so would hide a number that is skipped."""
+    shop = open_shop()
+    shop.tills["T01"].counter += 1
+    shop.sell("T01", [("A", 1000, 0)])
+    entry = shop.tills["T01"].entries[-1]
+    entry.append(shop.tills["T01"].number(entry[3]))
+    assert convicted(ask(shop, "receipts"), "skipped")
+
+
 def test_a_cloned_till_that_the_server_took_for_the_original_is_convicted(ask: Try) -> None:
     """S3: at one sequence till and server have different sales, and nobody compared hashes."""
     shop = open_shop()
