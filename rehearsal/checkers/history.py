@@ -17,6 +17,7 @@ RECEIPT_KINDS = frozenset({"sale", "refund", "void"})
 EDIT_KINDS = frozenset(
     {"price", "product", "vendor", "tax_rate", "goods_receipt", "vendor_return", "stock_count", "cashier"}
 )
+WHOLE = ("n", "at_ms", "of")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,11 @@ def _objects(lines: Iterable[str], holes: list[str]) -> Iterable[dict[str, Any]]
         except ValueError:
             holes.append(f"line {place} is cut or not JSON")
             continue
-        if isinstance(item, dict) and "worker" in item and isinstance(item.get("n"), int):
+        if (
+            isinstance(item, dict)
+            and {"worker", "n"} <= item.keys()
+            and all(isinstance(item.get(name, 0), int) for name in WHOLE)
+        ):
             yield item
         else:
             holes.append(f"line {place} is no operation")

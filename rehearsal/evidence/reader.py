@@ -47,6 +47,10 @@ class EvidenceMissing(Exception):
     """A file that a checker needs is not in the folder."""
 
 
+class EvidenceDamaged(ValueError):
+    """A file can't be read to its end; the message names it and says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """An evidence folder."""
@@ -75,21 +79,28 @@ class Evidence:
 
     @contextmanager
     def text(self, name: str) -> Iterator[TextIO]:
-        """Open a file by its plain name."""
+        """Open a file by its plain name; raises EvidenceMissing, and EvidenceDamaged while it is read."""
         path = self.path(name)
         if path is None:
-            raise EvidenceMissing(name)
-        if path.suffix != ".zst":
-            with path.open(encoding="utf-8", newline="") as plain:
-                yield plain
-            return
-        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as reader:
-            yield io.TextIOWrapper(reader, encoding="utf-8", newline="")
+            raise EvidenceMissing(f"{name} is absent")
+        try:
+            if path.suffix != ".zst":
+                with path.open(encoding="utf-8", newline="") as plain:
+                    yield plain
+                return
+            with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as reader:
+                yield io.TextIOWrapper(reader, encoding="utf-8", newline="")
+        except (zstandard.ZstdError, UnicodeDecodeError, csv.Error) as error:
+            raise EvidenceDamaged(f"{name}: {error}") from error
 
     def rows(self, name: str) -> Iterator[dict[str, str]]:
-        """Yield the rows of a CSV file, e.g. `server/receipts.csv`."""
+        """Yield the rows of a CSV file, e.g. `server/receipts.csv`; one of another width is EvidenceDamaged."""
         with self.text(name) as file:
-            yield from csv.DictReader(file)
+            reader = csv.DictReader(file)
+            for row in reader:
+                if None in row or None in row.values():
+                    raise EvidenceDamaged(f"{name}: line {reader.line_num} is cut, or of another width")
+                yield row
 
     def rows_if_any(self, name: str) -> Iterator[dict[str, str]]:
         """Yield the rows of a CSV file, none when it is absent."""

@@ -6,15 +6,12 @@ can't be read is left out, and named in a list of gaps that the page shows.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from typing import Any
 
-import zstandard
+from rehearsal.evidence.reader import Evidence, EvidenceDamaged, EvidenceMissing
 
-from rehearsal.evidence.reader import Evidence, EvidenceMissing
-
-_UNREADABLE = (OSError, ValueError, csv.Error, zstandard.ZstdError)
+_UNREADABLE = (OSError, ValueError)
 
 
 def integer(text: str | None) -> int | None:
@@ -40,6 +37,8 @@ def rows(evidence: Evidence, name: str, gaps: list[str]) -> Iterator[dict[str, s
         yield from evidence.rows(name)
     except EvidenceMissing:
         gaps.append(f"{name} is absent")
+    except EvidenceDamaged as error:
+        gaps.append(str(error))
     except _UNREADABLE as error:
         gaps.append(f"{name}: {error}")
 
@@ -52,5 +51,7 @@ def history(evidence: Evidence, gaps: list[str]) -> Iterator[dict[str, Any]]:
                 yield line
     except EvidenceMissing:
         gaps.append("history.jsonl is absent")
+    except EvidenceDamaged as error:
+        gaps.append(str(error))
     except _UNREADABLE as error:
         gaps.append(f"history.jsonl: {error}")

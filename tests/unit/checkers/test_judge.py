@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from rehearsal.checkers.case import Case
 from rehearsal.evidence.reader import Evidence
 from rehearsal.judge import CHECKERS, conclude, judge, run_checker
-from rehearsal.model import CheckResult, Claim, Outcome, ThresholdResult, Verdict
+from rehearsal.model import CheckResult, Claim, Outcome, RunRecord, ThresholdResult, Verdict
+from rehearsal.report.write import write_report
 from tests.unit.checkers.shop import START_MS, closed_shop, open_shop
 
 
@@ -184,3 +187,47 @@ def test_a_lab_that_left_nodes_behind_convicts_nobody(tmp_path: Path) -> None:
     assert Verdict.INVALID not in {check.verdict for check in said.checks}
     assert [rule.passed for rule in said.thresholds] == [None]
     assert "the lab could not bring T01 back, so this counts against nobody" in said.why
+
+
+def _flipped(file: Path) -> None:
+    packed = zstandard.compress(file.read_bytes())
+    file.unlink()
+    (file.parent / f"{file.name}.zst").write_bytes(packed[:20] + bytes([packed[20] ^ 255]) + packed[21:])
+
+
+def _halved(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def _quoted(file: Path) -> None:
+    file.write_text(
+        file.read_text().replace('"of": ', '"of": "x", "": ', 1).replace('"gross": ', '"gross": [], "": ')
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("server/lines.csv", _flipped, "server/lines.csv: zstd"),
+        (
+            "tills/T01/journal.csv",
+            lambda file: file.write_bytes(b"\xff" + file.read_bytes()),
+            "T01/journal.csv: 'utf-8'",
+        ),
+        ("server/settlement.csv", _halved, "server/settlement.csv: line"),
+        ("samples.csv", Path.unlink, "samples.csv is absent"),
+        ("history.jsonl", _quoted, "history has a hole"),
+    ],
+)
+def test_damaged_evidence_is_told_by_its_file_and_never_by_a_traceback(
+    tmp_path: Path, name: str, damage: Callable[[Path], None], said: str
+) -> None:
+    """Whoever judges a folder again learns what is wrong with it, and the report comes out."""
+    folder = closed_shop().write(tmp_path / "evidence")
+    damage(folder / name)
+    judgement = judge(folder)
+    assert judgement.verdict is not Outcome.GO
+    found = [check.detail for check in judgement.checks]
+    found += [row["what"] for check in judgement.checks for row in check.evidence]
+    assert any(said in text for text in found), found
+    write_report(RunRecord(folder=tmp_path, meta=Evidence(folder).meta(), judgement=judgement))
