@@ -32,11 +32,12 @@ from rehearsal.checkers import (
     validity,
 )
 from rehearsal.checkers.case import Case
+from rehearsal.checkers.host import saturated
 from rehearsal.claims import checkers_of, claims_of
 from rehearsal.evidence.reader import Evidence
 from rehearsal.measures import measure
 from rehearsal.model import CheckResult, Claim, Judgement, Outcome, ThresholdResult, Verdict
-from rehearsal.plan.threshold import FIGURES, ThresholdInvalid, parse_threshold
+from rehearsal.plan.threshold import FIGURES, ThresholdInvalid, is_duration, parse_threshold
 from rehearsal.report.figures import shown
 from rehearsal.sales import money_line, sales_if_readable
 
@@ -93,7 +94,8 @@ def _judge(case: Case) -> Judgement:
         results = {name: _withheld(result, behind) for name, result in results.items()}
     claims = claims_of(case, results)
     figures = _figures(case, results)
-    thresholds = tuple(_threshold(rule, figures, results) for rule in meta.thresholds)
+    busy = _busy(case)
+    thresholds = tuple(_threshold(rule, figures, results, busy) for rule in meta.thresholds)
     if behind:
         thresholds = tuple(_unheld(one) for one in thresholds)
     needed = ALWAYS | {name for claim in claims if claim.claimed for name in checkers_of(claim.name)}
@@ -174,8 +176,16 @@ def _also(checks: Sequence[CheckResult]) -> str:
     return f"; also {', '.join(check.name for check in checks[1:])}" if checks[1:] else ""
 
 
-def _threshold(rule: str, figures: dict[str, float], results: dict[str, CheckResult]) -> ThresholdResult:
-    """Evaluate one rule; what is felt on a saturated host stays untold, as its checker says."""
+def _busy(case: Case) -> bool:
+    with suppress(Exception):  # samples that can't be read: validity needs them too, and says so
+        return bool(saturated(case))
+    return False
+
+
+def _threshold(
+    rule: str, figures: dict[str, float], results: dict[str, CheckResult], busy: bool
+) -> ThresholdResult:
+    """Evaluate one rule; a duration missed on a saturated host stays untold, as what its checker can't tell."""
     try:
         threshold = parse_threshold(rule)
     except ThresholdInvalid as error:
@@ -186,8 +196,9 @@ def _threshold(rule: str, figures: dict[str, float], results: dict[str, CheckRes
     if value is None:
         return ThresholdResult(rule=rule, measured="not measured", passed=None)
     passed = threshold.holds(value)
-    felt = results["experience"]
-    if not passed and threshold.figure.startswith(experience.FELT) and felt.verdict is not Verdict.INVALID:
+    untold = threshold.figure.startswith(experience.FELT)
+    untold = untold and results["experience"].verdict is not Verdict.INVALID
+    if not passed and (untold or (busy and is_duration(threshold))):
         return ThresholdResult(rule=rule, measured=f"{shown(threshold.figure, value)}, not judged", passed=None)
     return ThresholdResult(rule=rule, measured=shown(threshold.figure, value), passed=passed)
 

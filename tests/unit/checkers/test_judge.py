@@ -157,6 +157,21 @@ def test_a_failed_threshold_is_no_go_whatever_is_claimed(tmp_path: Path) -> None
     assert [rule.passed for rule in said.thresholds] == [True, True, False]
 
 
+def test_a_duration_missed_on_a_saturated_host_is_no_contradiction(tmp_path: Path) -> None:
+    """Of the drain and the failover as of what is felt; what is no duration convicts there, too."""
+    shop = closed_shop()
+    shop.meta["thresholds"] = ["drain <= 1ms"]
+    assert judge(shop.write(tmp_path / "evidence")).verdict is Outcome.NO_GO
+    shop.files["host.csv"] = [
+        {"at_ms": START_MS + 1000 * second, "cpu_percent": 100, "steal_percent": 0} for second in range(60)
+    ]
+    shop.meta["load"]["ended_ms"] = START_MS + 60_000
+    said = judge(shop.write(tmp_path / "evidence"))
+    assert (said.verdict, [rule.passed for rule in said.thresholds]) == (Outcome.INCONCLUSIVE, [None])
+    shop.meta["thresholds"] = ["sales >= 1000"]
+    assert judge(shop.write(tmp_path / "evidence")).verdict is Outcome.NO_GO
+
+
 def test_failover_can_not_be_claimed_without_its_checker(tmp_path: Path) -> None:
     """No checker, no GO."""
     shop = closed_shop()
