@@ -26,7 +26,8 @@ COMPRESSED = frozenset(
     ("journal", "products", "prices", "stock", "lines", "opening_stock", "changes", "edits", "cashiers")
 )
 ZSTD_LEVEL = 1
-OPENING = ("products.csv", "prices.csv", "vendors.csv", "tax_rates.csv", "stock.csv")
+OPENING = ("products.csv", "prices.csv", "vendors.csv", "tax_rates.csv", "stock.csv", "cashiers.csv")
+LEFT_OUT = "pin"
 
 
 def export_till(folder: Path, name: str, database: Database) -> None:
@@ -65,7 +66,10 @@ def export_opening(folder: Path, masters: Path) -> None:
     for name in OPENING:
         with (masters / name).open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
-            _write(folder / "opening", name.removesuffix(".csv"), next(reader), reader)
+            header = next(reader)
+            kept = [place for place, column in enumerate(header) if column != LEFT_OUT]
+            rows = ([row[place] for place in kept] for row in reader)
+            _write(folder / "opening", name.removesuffix(".csv"), [header[place] for place in kept], rows)
 
 
 def merge_history(folder: Path, parts: Iterable[Path], missing: Sequence[str] = ()) -> int:

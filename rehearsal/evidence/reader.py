@@ -12,7 +12,8 @@ Checkers, judge and report see a run only through this. Rows are dicts of string
                                      iowait_percent
     nodes.csv                        at_ms, node, cpu_s, throttled_s, memory_peak_mib  (so far, by the kernel)
     price_lag.csv                    key, till, version, lag_ms  (commit to applied, at most; sampled each second)
-    opening/<table>.csv              masters as imported: products, prices, vendors, tax_rates, stock
+    opening/<table>.csv              masters as imported: products, prices, vendors, tax_rates, stock, cashiers
+                                     (without their PINs)
     tills/<till>/<table>.csv         state, receipts, lines, payments, journal, z, products, prices,
                                      vendors, tax_rates, stock
     server/<table>.csv               state, term, receipts, lines, payments, journal, settlement, z,

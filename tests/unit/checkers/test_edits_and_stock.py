@@ -66,6 +66,20 @@ def _rows_from_nowhere(shop: Shop) -> None:
     shop.files["server/vendors.csv"].append({"vendor_id": "V9", "name": "Ghost", "version": 1})
 
 
+def _document_from_nowhere(shop: Shop) -> None:
+    """One document twice, under another number; the stock moved once."""
+    rows = shop.files["server/goods_receipts.csv"]
+    rows.append({**rows[0], "doc_no": "G9"})
+
+
+def _cashier_from_nowhere(shop: Shop) -> None:
+    """Somebody who may sell, and whom nobody hired."""
+    shop.files["opening/cashiers.csv"] = [{"cashier_id": "K1", "name": "Anna"}]
+    shop.files["server/cashiers.csv"] = [
+        {"cashier_id": name, "name": "Anna", "active": 1, "version": 1} for name in ("K1", "K2")
+    ]
+
+
 def _version_from_nowhere(shop: Shop) -> None:
     shop.row("server/prices.csv", lambda row: row["sku"] == "P1")["version"] = 5
 
@@ -87,6 +101,8 @@ def _opening_edited(shop: Shop) -> None:
         (_nobody_edited, "an edit that nobody asked for"),
         (_changed_by_itself, "changed without an edit"),
         (_rows_from_nowhere, "a row that nobody made"),
+        (_document_from_nowhere, "a row that nobody made"),
+        (_cashier_from_nowhere, "a row that nobody made"),
         (_version_from_nowhere, "a later version that nobody wrote"),
         (_opening_edited, "changed without an edit"),
     ],

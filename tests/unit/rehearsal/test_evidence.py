@@ -12,7 +12,15 @@ from sqlalchemy import create_engine, insert
 
 from rehearsal.checkers.history import read_history
 from rehearsal.evidence.databases import Database, WitnessUnreadable
-from rehearsal.evidence.export import export_till, merge_csv, merge_history, settlement_rows, write_rows
+from rehearsal.evidence.export import (
+    OPENING,
+    export_opening,
+    export_till,
+    merge_csv,
+    merge_history,
+    settlement_rows,
+    write_rows,
+)
 from rehearsal.evidence.reader import Evidence, EvidenceMissing
 from rehearsal.settle.record import throughput
 from rehearsal.witness import Witness
@@ -118,6 +126,16 @@ def test_csv_parts_keep_one_header(tmp_path: Path) -> None:
     assert (tmp_path / "all.csv").read_text() == "x,y\n1,2\n"
     merge_csv(tmp_path / "none.csv", [])
     assert (tmp_path / "none.csv").read_text() == ""
+
+
+def test_the_masters_as_imported_hold_no_pin(tmp_path: Path) -> None:
+    """Who may sell is evidence; by which PIN is not."""
+    for name in OPENING:
+        (tmp_path / name).write_text("sku,name\nA,Anna\n")
+    (tmp_path / "cashiers.csv").write_text("cashier_id,name,pin\nC001,Anna,123456\n")
+    export_opening(tmp_path / "evidence", tmp_path)
+    found = list(Evidence(tmp_path / "evidence").rows("opening/cashiers.csv"))
+    assert found == [{"cashier_id": "C001", "name": "Anna"}]
 
 
 def test_throughput_counts_what_was_answered_ok(tmp_path: Path) -> None:
