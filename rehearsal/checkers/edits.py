@@ -10,7 +10,7 @@ from collections import Counter
 
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.findings import Findings, Where
-from rehearsal.checkers.history import EDIT_KINDS
+from rehearsal.checkers.history import EDIT_KINDS, refused_again
 from rehearsal.checkers.timeline import (
     TABLES,
     Edit,
@@ -75,6 +75,8 @@ def _operations(findings: Findings, case: Case, edits: tuple[Edit, ...]) -> None
             findings.convict("one operation was done twice", times=kept[edit.op_id], **where)
         if kept[edit.op_id] and all(attempt.result == "fail" for attempt in edit.attempts):
             findings.convict("refused, but done", **where)
+        elif kept[edit.op_id] and (refused := refused_again(edit.attempts)):
+            findings.convict("refused when it was asked again, but done", code=refused.code, **where)
         for table, key in edit.unnamed if edit.told_ok else ():
             findings.convict("ok, but a row of it was not named", table=table, key=str(key), **where)
         if edit.told_ok and not edit.rows and not edit.unnamed and edit.kind in TABLES:

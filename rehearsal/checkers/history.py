@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +18,13 @@ EDIT_KINDS = frozenset(
     {"price", "product", "vendor", "tax_rate", "goods_receipt", "vendor_return", "stock_count", "cashier"}
 )
 WHOLE = ("n", "at_ms", "of")
+REUSED = frozenset({"operation_reused", "409"})
+PASSING = frozenset(  # definite refusals that say nothing about the operation itself
+    {
+        "unauthorized", "401", "forbidden", "403", "too_many_attempts", "429", "busy", "not_live", "503",
+        "disk_full", "507", "refused", "no_session",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,19 @@ class Attempt:
     def edited(self) -> bool:
         """Whether another basket was asked under an op id that was used before."""
         return bool(self.asked.get("edited"))
+
+
+def refused_again(attempts: Sequence[Attempt]) -> Attempt | None:
+    """Return the attempt in which an operation of unknown outcome was refused for good; None if none was.
+
+    Who asked again and was refused begins anew: nothing may be left of what the first answer kept back.
+    """
+    if any(attempt.result == "ok" for attempt in attempts):
+        return None
+    for attempt in attempts[1:]:
+        if attempt.result == "fail" and not attempt.edited and attempt.code not in REUSED | PASSING:
+            return attempt
+    return None
 
 
 @dataclass(slots=True)

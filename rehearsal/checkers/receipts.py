@@ -11,18 +11,11 @@ from collections.abc import Iterable
 
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.findings import Findings, Where
-from rehearsal.checkers.history import RECEIPT_KINDS, Attempt
+from rehearsal.checkers.history import PASSING, RECEIPT_KINDS, REUSED, Attempt, refused_again
 from rehearsal.checkers.payload import Continued, Receipt
 from rehearsal.model import CheckResult, Loss
 
 NAME = "receipts"
-REUSED = frozenset({"operation_reused", "409"})
-PASSING = frozenset(  # definite refusals that say nothing about the operation itself
-    {
-        "unauthorized", "401", "forbidden", "403", "too_many_attempts", "429", "busy", "not_live", "503",
-        "disk_full", "507", "refused", "no_session",
-    }
-)  # fmt: skip
 
 
 def _by_op(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
@@ -51,8 +44,10 @@ def check(case: Case) -> CheckResult:
             if op_id in gone:
                 on_till = _sold_anew(on_till, gone[op_id])
                 printed = {receipt.receipt_no for receipt in on_server}
-            else:
-                _refused_though_kept(findings, attempts, on_till, on_server)
+            elif (on_till or on_server) and (refused := refused_again(attempts)):
+                findings.convict(
+                    "refused when it was asked again, but it was kept", code=refused.code, **_where(refused)
+                )
             _outcome(findings, attempts, on_till, on_server, printed)
     for op_id in sorted(lost.keys() - operations.keys()):
         findings.convict(
@@ -91,20 +86,6 @@ def _sold_anew(on_till: list[Receipt], gone: list[Receipt]) -> list[Receipt]:
     """Return what the till itself has: one that forgot a receipt with its disk sells it anew when asked again."""
     before = {receipt.incarnation for receipt in gone}
     return [receipt for receipt in on_till if receipt.incarnation not in before] or on_till
-
-
-def _refused_though_kept(
-    findings: Findings, attempts: tuple[Attempt, ...], on_till: list[Receipt], on_server: list[Receipt]
-) -> None:
-    """Who asked again and was refused sells anew: nothing may be left of what the first answer kept back."""
-    if not (on_till or on_server) or any(attempt.result == "ok" for attempt in attempts):
-        return
-    for attempt in attempts[1:]:
-        if attempt.result == "fail" and not attempt.edited and attempt.code not in REUSED | PASSING:
-            findings.convict(
-                "refused when it was asked again, but it was kept", code=attempt.code, **_where(attempt)
-            )
-            return
 
 
 def _answers(findings: Findings, attempts: tuple[Attempt, ...]) -> None:

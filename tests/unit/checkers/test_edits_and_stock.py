@@ -54,6 +54,17 @@ def _refused_but_done(shop: Shop) -> None:
     )
 
 
+def _refused_again(shop: Shop) -> None:
+    """The goods receipt whose answer was lost is refused as there already: the clerk enters it once more."""
+    receipt = next(edit for edit in shop.files["server/edits.csv"] if edit["kind"] == "goods_receipt")
+    first, answer = (line for line in shop.history if line.get("op_id") == receipt["op_id"])
+    answer.update(type="info", code="timeout")
+    end = shop.history.pop(max(n for n, line in enumerate(shop.history) if line["worker"] == "b0"))
+    again = {**first, "n": end["n"], "at_ms": answer["at_ms"] + 500, "repeat": True}
+    told = {**again, "n": end["n"] + 1, "of": again["n"], "type": "fail", "code": "rule_broken", "ms": 9.0}
+    shop.history += [again, told, {**end, "n": end["n"] + 2}]
+
+
 def _nobody_edited(shop: Shop) -> None:
     shop.files["server/edits.csv"].append({**shop.files["server/edits.csv"][0], "op_id": "d" * 32})
 
@@ -98,6 +109,7 @@ def _opening_edited(shop: Shop) -> None:
         (_other_name, "name is not what was asked for"),
         (_other_quantity, "qty is not what was asked for"),
         (_refused_but_done, "refused, but done"),
+        (_refused_again, "refused when it was asked again, but done"),
         (_nobody_edited, "an edit that nobody asked for"),
         (_changed_by_itself, "changed without an edit"),
         (_rows_from_nowhere, "a row that nobody made"),
