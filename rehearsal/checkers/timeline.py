@@ -110,6 +110,15 @@ def at_risk(attempt: Attempt) -> bool:
     return attempt.answer.get("status") == "at_risk"
 
 
+def _one_reign(case: Case) -> bool:
+    """Say whether one server was live all the time, so that nothing it was told could be lost with another."""
+    if not case.evidence.has("reigns.csv"):
+        return True
+    terms = {n for role, n in pick(case.evidence, "reigns.csv", ("role", "term_n")) if role == "live"}
+    terms |= {n for (n,) in pick(case.evidence, "server/term.csv", ("n",))}
+    return len(terms) <= 1 and not case.meta.failovers
+
+
 def taken_back(case: Case) -> frozenset[str]:
     """Return the op ids that a restore is declared to have lost."""
     return frozenset(_recorded(case, "losses"))
@@ -132,10 +141,11 @@ def read_edits(case: Case) -> tuple[Edit, ...]:
     recorded, before = _recorded(case), {**_recorded(case, "server-old"), **_recorded(case, "losses")}
     restored_ms = max((restore.at_ms for restore in case.meta.restores), default=0)
     gone = _recorded(case, "losses").keys()
+    safe = _one_reign(case)
     edits = []
     for op_id, attempts in case.history.of(EDIT_KINDS).items():
         oks = [attempt for attempt in attempts if attempt.result == "ok" and not attempt.edited]
-        sure = [attempt for attempt in oks if not at_risk(attempt)]
+        sure = [attempt for attempt in oks if safe or not at_risk(attempt)]
         if op_id in gone:  # a restore took it back: only what was answered after that is a promise
             sure = [attempt for attempt in sure if attempt.at_ms >= restored_ms]
         _, committed_ms, kept = recorded.get(op_id, ("", 0, {}))

@@ -269,3 +269,19 @@ def test_a_document_that_was_told_to_be_at_risk_may_be_lost_with_its_server(ask:
     told = next(line for line in shop.history if line.get("op_id") == op_id and line["type"] == "ok")
     told.pop("status")
     assert convicted(ask(shop, "edits"), "ok, but the server does not have the operation")
+
+
+def test_a_document_at_risk_that_is_lost_without_a_failover_is_convicted(ask: Try) -> None:
+    """The only server that ever was live has lost it: there was nothing that might have taken it back."""
+    shop = closed_shop()
+    edit = next(row for row in shop.files["server/edits.csv"] if row["kind"] == "vendor")
+    told = next(line for line in shop.history if line.get("op_id") == edit["op_id"] and line["type"] == "ok")
+    told["status"] = "at_risk"
+    assert ask(shop, "edits").verdict is Verdict.VALID
+    shop.files["server/edits.csv"].remove(edit)
+    shop.files["server/vendors.csv"].pop()
+    assert convicted(ask(shop, "edits"), "ok, but the server does not have the operation")
+    shop.files["reigns.csv"] = [reign(shop, -5000, "server", "live", 1, hex_id("term"))]
+    assert convicted(ask(shop, "edits"), "ok, but the server does not have the operation")
+    shop.files["reigns.csv"].append(reign(shop, DIED, "preproduction", "live", 2, NEW))
+    assert ask(shop, "edits").verdict is Verdict.VALID
