@@ -75,6 +75,7 @@ class DayOpened:
     op_id: str
     business_date: str
     at_ms: int
+    float_cash: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,8 +189,8 @@ def decode(payload: bytes, *, till: str, incarnation: str, seq: int) -> Content:
             counter = _fields(items, "sbsi")[3]
             return _receipt(items, till, incarnation, seq, number_on_paper(till, incarnation, counter))
         case "o":
-            fields = _fields(items, "sbsi")
-            return DayOpened(op_id=fields[1].hex(), business_date=fields[2], at_ms=fields[3])
+            fields = _fields(items, "sbsisi")
+            return DayOpened(op_id=fields[1].hex(), business_date=fields[2], at_ms=fields[3], float_cash=fields[5])
         case "z":
             return _closed(items)
         case "c":

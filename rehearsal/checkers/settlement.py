@@ -2,7 +2,7 @@
 
 Convicts when the sum of a till's date, from journal payloads or from typed rows, differs from the
 server's settlement or the till's Z, by total, tax or tender; when a receipt is of another date than the one
-open on its till; when a Z is missing; when a date is not tallied.
+open on its till, or a day was opened otherwise than asked; when a Z is missing; when a date is not tallied.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rehearsal.checkers.case import Case
 from rehearsal.checkers.days import misdated
 from rehearsal.checkers.entries import Entry, JournalKey
 from rehearsal.checkers.findings import Findings, Where
-from rehearsal.checkers.payload import Continued, DayClosed, Receipt
+from rehearsal.checkers.payload import Continued, DayClosed, DayOpened, Receipt
 from rehearsal.model import CheckResult
 
 NAME = "settlement"
@@ -103,6 +103,7 @@ def check(case: Case) -> CheckResult:
     _states(findings, server, expected, _uncovered(case, journaled))
     _dates(findings, case)
     _z_reports(findings, case, expected)
+    _openings(findings, case)
     _answers(findings, case)
     dates = len(sums)
     gross = sum(totals.gross for totals in sums.values())
@@ -256,6 +257,29 @@ def _one_z(findings: Findings, z: DayClosed, before: list[Entry], where: Where) 
     findings.differ("Z: first and last receipt", ends, (z.first_receipt, z.last_receipt), **where)
     if before:
         findings.differ("Z: chain head", before[-1].hash, z.chain_head.hex(), **where)
+
+
+def _openings(findings: Findings, case: Case) -> None:
+    """A day that the cashier was told is open is in the journal, as he opened it, unless a lost disk took it."""
+    journals = (*case.journals.values(), *case.declared.entries.values())
+    opened = {
+        entry.content.op_id: entry.content
+        for entries in journals
+        for entry in entries
+        if isinstance(entry.content, DayOpened)
+    }
+    for op_id, attempts in case.history.of({"open"}).items():
+        for attempt in attempts:
+            if attempt.result != "ok":
+                continue
+            where: Where = {"till": attempt.till, "op_id": op_id}
+            day = opened.get(op_id)
+            if day is None:
+                findings.convict("a day's opening was ok, but it is not in the journal", **where)
+                continue
+            for name in ("business_date", "float_cash"):
+                if name in attempt.asked:
+                    findings.differ(f"{name} as opened", attempt.asked[name], getattr(day, name), **where)
 
 
 def _answers(findings: Findings, case: Case) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from rehearsal.model import Verdict
 from tests.unit.checkers.conftest import Try, convicted
-from tests.unit.checkers.shop import DATE, Shop, closed_shop, open_shop
+from tests.unit.checkers.shop import DATE, Row, Shop, closed_shop, open_shop
 
 
 def test_a_closed_shop_is_acquitted(ask: Try) -> None:
@@ -212,6 +213,39 @@ def test_cash_that_was_counted_otherwise_is_convicted(ask: Try) -> None:
     shop.close_day("T01")
     shop.tills["T01"].entries[-1][12] += 1
     assert convicted(ask(shop, "settlement"), "cash as counted")
+
+
+def _opened(shop: Shop) -> tuple[Row, list[Any]]:
+    asked = next(line for line in shop.history if line["type"] == "invoke" and line["f"] == "open")
+    return asked, shop.tills["T01"].entries[0]
+
+
+def _other_float(shop: Shop) -> None:
+    asked, entry = _opened(shop)
+    asked["float_cash"] = entry[5] + 1
+
+
+def _other_date(shop: Shop) -> None:
+    _opened(shop)[0]["business_date"] = NEXT
+
+
+def _other_id(shop: Shop) -> None:
+    _opened(shop)[1][1] = b"0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (_other_float, "float_cash as opened"),
+        (_other_date, "business_date as opened"),
+        (_other_id, "a day's opening was ok, but it is not in the journal"),
+    ],
+)
+def test_a_day_that_was_opened_otherwise_is_convicted(ask: Try, spoil: Callable[[Shop], None], what: str) -> None:
+    """What the cashier was told is open, by its date and the cash in the drawer."""
+    shop = open_shop()
+    spoil(shop)
+    assert convicted(ask(shop, "settlement"), what)
 
 
 @pytest.mark.parametrize("place", [10, 11])
