@@ -83,10 +83,12 @@ def check(case: Case) -> CheckResult:
                 continue
             anew = isinstance(receipt, Receipt) and receipt.anew  # made before what stands above it
             floor_ms = floor_ms if anew else max(floor_ms, receipt.at_ms)
-            if not isinstance(receipt, Receipt) or receipt.kind != "sale":
+            if not isinstance(receipt, Receipt):
                 continue
             moment = _moment(case, receipt, receipt.at_ms if anew else floor_ms, error)
             _clock(findings, receipt, moment, error)
+            if receipt.kind != "sale":
+                continue
             for line in receipt.lines:
                 sold += 1
                 findings.checked += 1

@@ -6,7 +6,7 @@ import pytest
 
 from rehearsal.model import Verdict
 from tests.unit.checkers.conftest import Try, convicted
-from tests.unit.checkers.shop import START_MS, VALID_FROM_MS, Shop, closed_shop
+from tests.unit.checkers.shop import START_MS, VALID_FROM_MS, Shop, closed_shop, open_shop
 
 MINUTE_MS = 60_000
 FUTURE_MS = START_MS + 10 * MINUTE_MS
@@ -150,6 +150,15 @@ def test_a_time_that_nobody_was_there_is_convicted(ask: Try) -> None:
     assert convicted(ask(shop, "prices"), "time is not when it was made")
     shop.meta["clock_error"] = {"T01": MINUTE_MS}
     assert ask(shop, "prices").verdict is Verdict.VALID
+
+
+@pytest.mark.parametrize("kind", ["refund", "void"])
+def test_a_time_that_nobody_was_there_is_convicted_of_what_is_given_back_too(ask: Try, kind: str) -> None:
+    """Nothing is sold by it, but it is of a time."""
+    shop = open_shop()
+    entry = next(entry for till in shop.tills.values() for entry in till.entries if entry[2] == kind)
+    entry[5] -= MINUTE_MS
+    assert convicted(ask(shop, "prices"), "time is not when it was made")
 
 
 def test_a_withdrawn_product_that_is_still_sold_is_convicted(ask: Try) -> None:
