@@ -130,6 +130,7 @@ def _differences(attempt: Attempt, receipt: Receipt) -> Iterator[tuple[str, obje
         number = basket.get("receipt_no") or attempt.asked.get("receipt_no")
         if number != receipt.ref:
             yield "receipt that is voided", number, receipt.ref
+        yield from _answered(attempt, receipt)
         return
     sign = -1 if receipt.kind == "refund" else 1
     if receipt.kind == "refund" and basket.get("receipt_no") != receipt.ref:
