@@ -69,7 +69,7 @@ def _same_bytes(
     findings: Findings, ours: Journals, theirs: Journals, anchors: dict[JournalKey, tuple[int, str]]
 ) -> None:
     """Compare till and server at every sequence."""
-    for key in sorted(ours.keys() | theirs.keys()):
+    for key in sorted(ours.keys() | theirs.keys() | anchors.keys()):
         pruned, pruned_hash = anchors.get(key, (0, ""))
         till = {entry.seq: entry for entry in ours.get(key, ())}
         server = {entry.seq: entry for entry in theirs.get(key, ())}

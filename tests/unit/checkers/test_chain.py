@@ -217,6 +217,24 @@ def test_a_pruned_start_is_held_to_its_anchor(ask: Try) -> None:
     assert convicted(ask(shop, "chain"), "anchor")
 
 
+def test_a_pruned_journal_of_which_the_server_has_nothing_is_convicted(ask: Try) -> None:
+    """The till has its anchor only, the server not even that."""
+    shop = open_shop()
+    mark = len(shop.tills["T01"].entries)
+    shop.continue_journal("T01", mark)
+    shop.derive()
+    old = shop.earlier["T01"][0]
+    last = shop.row(
+        "tills/T01/journal.csv", lambda row: (row["incarnation"], row["seq"]) == (old.incarnation, mark)
+    )
+    shop.files["tills/T01/anchor.csv"] = [{name: last[name] for name in ("till", "incarnation", "seq", "hash")}]
+    for place in ("tills/T01", "server"):
+        for table in ("receipts", "journal"):
+            rows = shop.files[f"{place}/{table}.csv"]
+            shop.files[f"{place}/{table}.csv"] = [row for row in rows if row["incarnation"] != old.incarnation]
+    assert convicted(ask(shop, "chain"), "the server's hash is not the pruned start's anchor")
+
+
 def test_an_empty_journal_is_nothing_known(ask: Try) -> None:
     """No entry, no acquittal."""
     assert ask(Shop().stage(), "chain").verdict is Verdict.UNKNOWN
