@@ -26,11 +26,20 @@ class Declared:
     entries   loss -> the entries that its disk lost, in order of sequence
     arrived   journal -> those of them that were on the server
     lost      op id -> the loss and the receipt that is on neither side
+    forgotten op id -> the loss that took its receipt from the till, and not from the server
     """
 
     entries: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
     arrived: dict[JournalKey, tuple[Entry, ...]] = field(default_factory=dict)
     lost: dict[str, tuple[Loss, Receipt]] = field(default_factory=dict)
+    forgotten: dict[str, Loss] = field(default_factory=dict)
+
+    def sold_anew_ms(self, receipt: Receipt) -> int:
+        """Return since when a till that had forgotten a receipt may have sold it anew, as this; 0: it had not."""
+        loss = self.forgotten.get(receipt.op_id)
+        if receipt.op_id in self.lost:
+            loss, _ = self.lost[receipt.op_id]
+        return 0 if loss is None or receipt.anew or receipt.incarnation == loss.incarnation else loss.at_ms
 
     def receipts_gone(self) -> Iterator[Receipt]:
         """Yield the receipts that are no longer on their till, and on the server."""
@@ -59,6 +68,10 @@ def read_losses(evidence: Evidence, meta: Meta) -> Declared:
         there = tuple(entry for entry in entries if entry.seq < loss.missing_from)
         declared.arrived[key] = (*declared.arrived.get(key, ()), *there)
         for entry in entries:
-            if entry.seq >= loss.missing_from and isinstance(entry.content, Receipt):
+            if not isinstance(entry.content, Receipt):
+                continue
+            if entry.seq >= loss.missing_from:
                 declared.lost[entry.content.op_id] = (loss, entry.content)
+            else:
+                declared.forgotten[entry.content.op_id] = loss
     return declared

@@ -101,7 +101,8 @@ def check(case: Case) -> CheckResult:
 
 def _moment(case: Case, receipt: Receipt, floor_ms: int, error_ms: int) -> Moment:
     """The instant used for prices never goes back, so it is at least the latest that the till recorded."""
-    attempts = case.history.by_op.get(receipt.op_id, ())
+    since_ms = case.declared.sold_anew_ms(receipt)
+    attempts = [one for one in case.history.by_op.get(receipt.op_id, ()) if one.at_ms >= since_ms]
     asked = min((attempt.at_ms for attempt in attempts), default=receipt.at_ms)
     done = [attempt.done_ms for attempt in attempts if attempt.result == "ok" and attempt.done_ms is not None]
     return Moment(

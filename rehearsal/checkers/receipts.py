@@ -39,15 +39,16 @@ def check(case: Case) -> CheckResult:
         if op_id in lost:
             attempts = _after_loss(findings, asked, lost[op_id], [*on_till, *on_server])
         if attempts:
-            _answers(findings, attempts)
             printed: set[str] = set()
             if op_id in gone:
                 on_till = _sold_anew(on_till, gone[op_id])
                 printed = {receipt.receipt_no for receipt in on_server}
+                attempts = _told_anew(findings, case, attempts, on_till, on_server)
             elif (on_till or on_server) and (refused := refused_again(attempts)):
                 findings.convict(
                     "refused when it was asked again, but it was kept", code=refused.code, **_where(refused)
                 )
+            _answers(findings, attempts)
             _outcome(findings, attempts, on_till, on_server, printed)
     for op_id in sorted(lost.keys() - operations.keys()):
         findings.convict(
@@ -86,6 +87,24 @@ def _sold_anew(on_till: list[Receipt], gone: list[Receipt]) -> list[Receipt]:
     """Return what the till itself has: one that forgot a receipt with its disk sells it anew when asked again."""
     before = {receipt.incarnation for receipt in gone}
     return [receipt for receipt in on_till if receipt.incarnation not in before] or on_till
+
+
+def _told_anew(
+    findings: Findings, case: Case, attempts: tuple[Attempt, ...], on_till: list[Receipt],
+    on_server: list[Receipt],
+) -> tuple[Attempt, ...]:  # fmt: skip
+    """Return the attempts that a receipt sold anew answers; what was told before only the server can have."""
+    since_ms = max((case.declared.sold_anew_ms(receipt) for receipt in on_till), default=0)
+    before = tuple(attempt for attempt in attempts if attempt.at_ms < since_ms)
+    later = attempts[len(before) :]
+    if not later:
+        return attempts
+    if before:
+        _answers(findings, before)
+    for first in [attempt for attempt in before if attempt.result == "ok"][:1]:
+        posted = [receipt for receipt in on_server if receipt.counts]
+        _kept(findings, first, {"server": posted}, {receipt.receipt_no for receipt in on_server})
+    return later
 
 
 def _answers(findings: Findings, attempts: tuple[Attempt, ...]) -> None:
