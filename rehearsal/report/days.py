@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rehearsal.evidence.reader import Evidence
+from rehearsal.checkers.losses import read_losses
+from rehearsal.evidence.reader import Evidence, EvidenceMissing
+from rehearsal.model import Meta
 from rehearsal.report.forgiving import history, integer, rows
 
 Day = tuple[str, str]
@@ -14,7 +16,10 @@ Day = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayRow:
-    """One till and date: money in minor units and receipts; None where a witness says nothing."""
+    """One till and date: money in minor units and receipts; None where a witness says nothing.
+
+    `left`: the till was cleaned of it, so that the server alone has it.
+    """
 
     till: str
     date: str
@@ -26,14 +31,17 @@ class DayRow:
     gross_server: int | None
     gross_settled: int | None
     state: str
+    left: bool = False
 
     @property
     def agrees(self) -> bool:
         """Say whether till, Z, receipts on the server and the server's settlement name one amount.
 
         A restated date has receipts that its till does not know of: there the server agrees with itself, and
-        the till with its Z.
+        the till with its Z. Of a date that left its till the server is asked alone.
         """
+        if self.left and self.gross_till is None and self.gross_z is None:
+            return self.gross_server is not None and self.gross_server == self.gross_settled
         if self.state == "RESTATED":
             return self.gross_server == self.gross_settled and self.gross_till == self.gross_z
         known = {self.gross_till, self.gross_z, self.gross_server, self.gross_settled}
@@ -49,13 +57,15 @@ class _Book:
     day_of: dict[str, Day]
 
 
-def days(evidence: Evidence, tills: tuple[str, ...], gaps: list[str]) -> tuple[DayRow, ...]:
-    """Return a row for each till and date that any witness knows."""
+def days(evidence: Evidence, meta: Meta, gaps: list[str]) -> tuple[DayRow, ...]:
+    """Return a row for each till and date that any witness knows; of a declared loss that are the cashiers."""
+    tills = meta.fleet.tills
     till = _book([(f"tills/{name}/receipts.csv", name) for name in tills], evidence, gaps)
     server = _book([("server/receipts.csv", "")], evidence, gaps)
     z_gross, _ = _reports([(f"tills/{name}/z.csv", name) for name in tills], evidence, gaps)
     settled, states = _reports([("server/settlement.csv", "")], evidence, gaps)
-    cashiers = _cashiers(evidence, {**server.day_of, **till.day_of}, gaps)
+    cashiers = _cashiers(evidence, {**_lost(evidence, meta, gaps), **server.day_of, **till.day_of}, gaps)
+    left = {(one.till, one.date) for one in meta.cleaned}
     return tuple(
         DayRow(
             till=day[0],
@@ -68,9 +78,20 @@ def days(evidence: Evidence, tills: tuple[str, ...], gaps: list[str]) -> tuple[D
             gross_server=server.gross.get(day),
             gross_settled=settled.get(day),
             state=states.get(day, ""),
+            left=day in left,
         )
         for day in sorted({*till.gross, *server.gross, *z_gross, *settled, *cashiers})
     )
+
+
+def _lost(evidence: Evidence, meta: Meta, gaps: list[str]) -> dict[str, Day]:
+    """Return number -> day of the receipts that a declared loss took from till and server."""
+    try:
+        declared = read_losses(evidence, meta)
+    except (EvidenceMissing, OSError, ValueError) as error:
+        gaps.append(f"what was declared lost: {error}")
+        return {}
+    return {gone.receipt_no: (gone.till, gone.business_date) for _, gone in declared.lost.values()}
 
 
 def _book(files: Iterable[tuple[str, str]], evidence: Evidence, gaps: list[str]) -> _Book:

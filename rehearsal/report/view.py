@@ -39,6 +39,6 @@ def view_of(evidence: Evidence, meta: Meta) -> View:
         latency=series.latency(evidence, start_ms=start, gaps=gaps),
         backlog=backlog,
         cpu=cpu,
-        days=days(evidence, meta.fleet.tills, gaps),
+        days=days(evidence, meta, gaps),
         gaps=tuple(dict.fromkeys(gaps)),
     )

@@ -28,6 +28,8 @@ from rehearsal.report.text import number, plainly
 from rehearsal.report.verdict import verdict_of
 from rehearsal.report.view import view_of
 from rehearsal.report.write import findings_csv, write_report
+from tests.unit.checkers.shop import DATE, closed_shop
+from tests.unit.checkers.test_losses import rolled_back
 from tests.unit.report.samples import DATES, HOSTILE, OUTCOMES, TILLS, sample
 
 
@@ -178,6 +180,27 @@ def test_money_that_nobody_could_count_is_not_shown_as_equal(tmp_path: Path) -> 
     assert "can&#39;t be read" in money and "=</div>" not in money
     assert "Not known: there is no receipt" in summary_md(record) and "Cashiers 0.00" not in summary_md(record)
     assert '<div class="money">' in page_of(made)
+
+
+def test_a_date_that_left_its_till_with_a_cleaning_agrees_by_the_server_alone(tmp_path: Path) -> None:
+    """Its receipts and Z are where they were checked to be; a till that lost them otherwise does not agree."""
+    shop = closed_shop()
+    for table in ("receipts", "z"):
+        shop.files[f"tills/T01/{table}.csv"] = []
+    evidence = Evidence(shop.write(tmp_path))
+    assert [row.till for row in view_of(evidence, evidence.meta()).days if not row.agrees] == ["T01"]
+    shop.meta["cleaned"] = [
+        {"till": "T01", "at_ms": 1, "incarnation": "", "head": 1, "date": DATE, "next_date": "2025-06-16"}
+    ]
+    evidence = Evidence(shop.write(tmp_path))
+    assert all(row.agrees for row in view_of(evidence, evidence.meta()).days)
+
+
+def test_a_receipt_that_is_declared_lost_is_one_of_its_date(tmp_path: Path) -> None:
+    """It stands with the cashiers, and makes no row of its own that differs."""
+    evidence = Evidence(rolled_back().write(tmp_path))
+    days = view_of(evidence, evidence.meta()).days
+    assert [(row.till, row.date, row.agrees) for row in days] == [("T01", DATE, True), ("T02", DATE, True)]
 
 
 def test_evidence_that_is_cut_or_edited_still_gives_a_page(tmp_path: Path) -> None:
