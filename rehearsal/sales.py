@@ -5,6 +5,7 @@ from __future__ import annotations
 from rehearsal.checkers.case import Case
 from rehearsal.checkers.history import RECEIPT_KINDS
 from rehearsal.model import Gross, Sales
+from rehearsal.report.text import money
 
 
 def _sales(case: Case) -> Sales:
@@ -18,6 +19,7 @@ def _sales(case: Case) -> Sales:
         for op_id in case.declared.lost
         if not any(receipt.op_id == op_id for receipt in case.server.receipts)
     }
+    on_tills = list(case.posted(case.on_tills))
     posted = [receipt for receipt in case.server.receipts if receipt.counts]
     tallied = {
         (row["till"], row["business_date"])
@@ -29,13 +31,13 @@ def _sales(case: Case) -> Sales:
         ok=len(ok),
         fail=fail,
         info=len(operations) - len(ok) - fail,
-        on_tills=len(case.on_tills),
+        on_tills=len(on_tills),
         on_server=len(posted),
         lost=len(lost),
         settled=sum((receipt.till, receipt.business_date) in tallied for receipt in posted),
         gross_minor=Gross(
             cashiers=sum(int(attempt.answer.get("gross", 0)) for attempt in seen),
-            tills=sum(receipt.gross for receipt in case.on_tills),
+            tills=sum(receipt.gross for receipt in on_tills),
             server=sum(receipt.gross for receipt in posted),
             lost=sum(int(attempt.answer.get("gross", 0)) for attempt in seen if attempt.op_id in lost),
         ),
@@ -53,12 +55,12 @@ def sales_if_readable(case: Case) -> Sales:
 def money_line(sales: Sales, currency: str, faults: int) -> str:
     """Return GO in one sentence. `faults`: how many bit."""
     gross = sales.gross_minor
-    amount = f"{gross.server // 100:,}.{gross.server % 100:02d} {currency}"
     unseen = sales.on_server + sales.lost - sales.ok
     answer = f" ({unseen} whose answer the cashier never got)" if unseen else ""
     if sales.lost:
-        answer += f", but for {sales.lost} of {gross.lost // 100:,}.{gross.lost % 100:02d} declared lost"
+        answer += f", but for {sales.lost} of {money(gross.lost)} declared lost"
     return (
-        f"{sales.on_server:,} receipts of {amount} are the same on cashiers' history, tills, server and settlement"
+        f"{sales.on_server:,} receipts of {money(gross.server)} {currency}"
+        " are the same on cashiers' history, tills, server and settlement"
         f"{answer}, through {faults} faults."
     )

@@ -12,8 +12,9 @@ import zstandard
 from rehearsal.checkers.case import Case
 from rehearsal.evidence.reader import Evidence
 from rehearsal.judge import CHECKERS, conclude, judge, run_checker
-from rehearsal.model import CheckResult, Claim, Outcome, RunRecord, ThresholdResult, Verdict
+from rehearsal.model import CheckResult, Claim, Gross, Outcome, RunRecord, Sales, ThresholdResult, Verdict
 from rehearsal.report.write import write_report
+from rehearsal.sales import money_line
 from tests.unit.checkers.shop import START_MS, closed_shop, open_shop
 
 
@@ -62,6 +63,14 @@ def test_cashiers_tills_and_server_agree_when_every_outcome_was_learned(tmp_path
         shop.close_day(till)
     gross = judge(shop.derive().write(tmp_path / "evidence")).sales.gross_minor
     assert gross.cashiers == gross.tills == gross.server == 4802
+
+
+def test_the_money_line_tells_what_was_given_back_alone() -> None:
+    """A loss of a single refund of 1.50 is one of minus 1.50."""
+    gross = Gross(cashiers=850, tills=1000, server=1000, lost=-150)
+    line = money_line(Sales(ok=3, on_server=2, lost=1, gross_minor=gross), "EUR", 1)
+    assert line.startswith("2 receipts of 10.00 EUR are the same")
+    assert "but for 1 of \N{MINUS SIGN}1.50 declared lost" in line
 
 
 def test_an_edited_amount_is_no_go_a_deleted_receipt_is_no_go_a_deleted_line_is_inconclusive(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from rehearsal.judge import CHECKERS
+from rehearsal.judge import CHECKERS, judge
 from rehearsal.model import Verdict
 from tests.unit.checkers.conftest import Try, convicted
 from tests.unit.checkers.shop import DATE, Shop, hex_id, open_shop
@@ -203,6 +204,13 @@ def test_a_till_that_sold_anew_what_it_had_forgotten_is_acquitted(ask: Try, name
     """The server has both and posts the first; the paper bears the second's number, or there are two papers."""
     found = ask(sold_anew(told=told, after_ms=30_000), name)
     assert found.verdict is Verdict.VALID, found.detail
+
+
+def test_what_was_sold_anew_is_counted_once_on_tills_as_on_the_server(tmp_path: Path) -> None:
+    """The money line is one number."""
+    sales = judge(sold_anew(told="ok").write(tmp_path)).sales
+    assert sales.gross_minor.tills == sales.gross_minor.server
+    assert sales.on_tills == sales.on_server
 
 
 def test_what_was_told_before_a_disk_went_back_is_kept_under_its_number(ask: Try) -> None:
