@@ -28,6 +28,11 @@ class Counters:
     memory_peak_bytes: int | None = None
     oom_kills: int | None = None
 
+    @property
+    def capped(self) -> bool:
+        """Whether memory and CPU are both limited, as read back."""
+        return self.enforced and None not in (self.cpu_quota_cores, self.memory_limit_bytes)
+
 
 class Cage(Protocol):
     """The limits of one node: what its process must join, and what the kernel counted."""

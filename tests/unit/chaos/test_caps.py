@@ -154,3 +154,24 @@ def test_a_missing_session_manager_is_a_reason(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
     with pytest.raises(CannotRun, match="systemd scope: Failed to connect to bus"):
         detect.attempt_scope()
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        ("50000 100000\n67108864\n", ""),
+        ("max 100000\n67108864\n", "limits were not taken over: max 100000 67108864"),
+        ("50000 100000\nmax\n", "limits were not taken over: 50000 100000 max"),
+        ("", "limits were not taken over"),
+    ],
+)
+def test_a_session_manager_that_starts_scopes_without_their_limits_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, held: str, why: str
+) -> None:
+    """Without the controller it says nothing, and the tills would run free under limits that are claimed."""
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, held, ""))
+    if not why:
+        assert detect.attempt_scope().kind == "systemd-scope"
+        return
+    with pytest.raises(CannotRun, match=why):
+        detect.attempt_scope()

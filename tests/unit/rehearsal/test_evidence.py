@@ -6,10 +6,15 @@ import hashlib
 import json
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import create_engine, insert
 
+from chaos.caps.base import Counters
+from chaos.caps.none import NoCaps
+from chaos.profiles import caps_of, profile_named
 from rehearsal.checkers.history import read_history
 from rehearsal.evidence.databases import Database, WitnessUnreadable
 from rehearsal.evidence.export import (
@@ -22,7 +27,7 @@ from rehearsal.evidence.export import (
     write_rows,
 )
 from rehearsal.evidence.reader import Evidence, EvidenceMissing
-from rehearsal.settle.record import throughput
+from rehearsal.settle.record import NO_RATE, fleet_facts, machines, throughput
 from rehearsal.witness import Witness
 from syncref.store import till_schema
 
@@ -165,3 +170,26 @@ def test_digests_cover_every_file_but_the_one_that_holds_them(tmp_path: Path) ->
     assert set(before) == {"server/x.csv"}
     write_rows(tmp_path / "server", "x", ("a",), [(2,)])
     assert Evidence(tmp_path).digests() != before
+
+
+@pytest.mark.parametrize(
+    ("counted", "capped"),
+    [
+        (Counters(enforced=True, cpu_quota_cores=0.5, memory_limit_bytes=1), True),
+        (Counters(enforced=True, memory_limit_bytes=1), False),
+        (Counters(enforced=True, cpu_quota_cores=0.5), False),
+        (Counters(enforced=False, cpu_quota_cores=0.5, memory_limit_bytes=1), False),
+    ],
+)
+def test_capped_is_what_both_limits_were_read_back_of(counted: Counters, capped: bool) -> None:
+    """A host whose clock rate nobody knows gives a till its memory and no quota: that is no till's hardware."""
+    caps = caps_of(profile_named("site-1g-1.80"), ghz=None if counted.cpu_quota_cores is None else 3.6)
+    fleet = SimpleNamespace(
+        kind="process", engine=SimpleNamespace(name="builtin"), capper=NoCaps(reason=""),
+        counters=lambda: {"T01": counted}, lives=lambda: {"T01": 1},
+    )  # fmt: skip
+    scenario = SimpleNamespace(fleet=SimpleNamespace(profile="site-1g-1.80", till_database="sqlite"))
+    facts = fleet_facts(cast(Any, fleet), cast(Any, scenario), caps, ["T01"])
+    (machine,) = machines(cast(Any, fleet))
+    assert (facts.caps_enforced, machine.capped) == (capped, capped)
+    assert (NO_RATE in facts.caps_how) is (caps.cpu_cores is None)
