@@ -56,7 +56,9 @@ class ProbeTill:
         self.probes: list[Probe] = []
 
     def remember(self) -> None:
-        """Take the present term for the one that this till knows; raises WitnessUnreadable."""
+        """Take the present term for the one that this till knows, and stay with it; raises WitnessUnreadable."""
+        if self._stale is not None:
+            return
         cluster, n, term_id = self._witness.server_rows("SELECT cluster, n, id FROM term")[0]
         self._cluster = cluster
         self._stale = TermWire(cluster=cluster, n=n, id=bytes(term_id))

@@ -46,13 +46,12 @@ class Takeover:
         self.started: list[str] = []
 
     def begin(self) -> int | None:
-        """Return the term in which a stage begins, and let the probe till know it.
+        """Return the term in which a stage begins; the probe till knows the first.
 
         Where no server can be read it is the highest that one told before; None: none ever did.
         """
         try:
-            if not self.probe.probes:
-                self.probe.remember()
+            self.probe.remember()
             return self._witness.server().term_n
         except WitnessUnreadable:
             return self._reigns.highest()

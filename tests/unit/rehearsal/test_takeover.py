@@ -8,9 +8,11 @@ from typing import Any, cast
 
 import pytest
 
+from rehearsal.drive import probe
 from rehearsal.drive.probe import Probe
 from rehearsal.drive.reigns import Reigns
 from rehearsal.drive.takeover import Takeover
+from rehearsal.drive.till_api import Session
 from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.staging.sides import LIVE, PREPRODUCTION, Side
 from rehearsal.witness import Reigning, ServerMark
@@ -67,15 +69,51 @@ def test_one_that_never_answers_does_not_pass() -> None:
     assert not fenced(Old((False, 0)), within_s=1.0)
 
 
+class Reigned:
+    """Stands for a shop, its witness and an old server that refuses everything; `term_n` is who is live."""
+
+    probe_secret = "secret"
+
+    def __init__(self) -> None:
+        self.term_n = 1
+
+    def url(self, server: str) -> str:
+        """Any address."""
+        return f"http://{server}"
+
+    def server_rows(self, _sql: str) -> list[tuple[str, int, bytes]]:
+        """The live server's term."""
+        return [("c", self.term_n, bytes([self.term_n]) * 16)]
+
+    def server(self) -> ServerMark:
+        """The same."""
+        return ServerMark(durable={}, folded={}, term_n=self.term_n, last_change=0)
+
+
+def test_the_probe_till_stays_in_the_term_before_the_takeover(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any server refuses a till of a newer term than its own; only one that is fenced refuses an old one."""
+    monkeypatch.setattr(probe, "identity_session", lambda *_, **__: Session(url="", token="any"))
+    monkeypatch.setattr(probe, "post_packed", lambda *_, **__: (503, b"{}"))
+    fake = cast("Any", Reigned())
+    takeover = Takeover(fake, fake, reigns=fake, operator=fake, stop=threading.Event())
+    assert takeover.begin() == 1
+    fake.term_n = 2
+    assert takeover.begin() == 2
+    asked = [(one.ask, one.term_n) for one in takeover.probe.ask("server")]
+    assert asked == [("hello of a stale term", 1), ("upload", 1), ("hello of no term", 0), ("upload", 1)]
+
+
 class Silent:
     """Stands for servers that told their terms before, and of which none can be read when the stage begins."""
 
     tills = ("T01",)
-    probes = ("known",)
 
     def __init__(self, *terms: int, now: int) -> None:
         self.terms = terms
         self.now = now
+
+    def remember(self) -> None:
+        """The probe till knows a term."""
 
     def servers(self) -> tuple[str, ...]:
         """There were as many."""
