@@ -165,6 +165,7 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], w
         write_rows(evidence / "losses", "entries", ENTRY_COLUMNS, sold.disks.lost_entries)
     if sold.backups and sold.backups.restores:
         write_rows(evidence / "losses", "edits", EDIT_COLUMNS, sold.backups.lost_edits)
+    note_lost(run, shop.fleet)
     for sampler in samplers:
         sampler.write(evidence)
     if sold.reigns is not None and sold.probe is not None:
@@ -174,6 +175,13 @@ def _put_on_record(run: Run, shop: Shop, sold: Sold, samplers: list[Samplers], w
     run.watch.phase("stopping")
     run.progress.say("stopping the shop")
     return meta
+
+
+def note_lost(run: Run, fleet: Fleet) -> None:
+    """Put on record which parts of the lab itself ended: whatever the shop shows since then is not its own."""
+    for part in fleet.lost():
+        run.left_behind.append(f"its {part}")
+        run.trouble.append(f"the lab's {part} ended by itself")
 
 
 def _record(run: Run, sold: Sold) -> None:

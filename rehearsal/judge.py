@@ -3,7 +3,7 @@
 Property kept: GO only when every claimed checker acquits, validity included, and every threshold was
 measured and held. One contradiction is NO-GO, whoever finds it; anything that could not be told is
 INCONCLUSIVE. The verdict follows from the evidence alone. A lab that left nodes behind, by its own failure to
-bring them back, convicts nobody.
+bring them back, or lost a part of itself, convicts nobody.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def _judge(case: Case) -> Judgement:
     except (OSError, msgspec.MsgspecError) as error:
         return Judgement(verdict=Outcome.INCONCLUSIVE, why=f"meta.json can't be read: {error}", checks=())
     results = {name: run_checker(name, checker, case) for name, checker in CHECKERS.items()}
-    behind = ", ".join(dict.fromkeys(node for fault in meta.faults for node in fault.left_behind))
+    left = [*meta.left_behind, *(node for fault in meta.faults for node in fault.left_behind)]
+    behind = ", ".join(dict.fromkeys(left))
     if behind:
         results = {name: _withheld(result, behind) for name, result in results.items()}
     claims = claims_of(case, results)

@@ -327,6 +327,7 @@ class Meta:
     restores      servers restored from a backup
     interventions what was done by hand, from the live page
     cleaned       tills that were cleaned on the way
+    left_behind   what the lab itself lost, or had not let go of, when the run was settled: nobody is convicted
     stale_bound_s how old the masters of a till that is online may be
     """
 
@@ -360,6 +361,7 @@ class Meta:
     restores: tuple[Restore, ...] = ()
     failovers: tuple[FailoverRecord, ...] = ()
     operator_started: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
     stale_bound_s: float = 30.0
     currency: str = "EUR"
     interventions: tuple[Intervention, ...] = ()

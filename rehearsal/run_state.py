@@ -26,6 +26,7 @@ class Run:
     begins: datetime | None = None
     business_date: str = ""
     trouble: list[str] = field(default_factory=list)
+    left_behind: list[str] = field(default_factory=list)
     stages: list[StageRecord] = field(default_factory=list)
     drained: Drain | None = None
     interrupted: bool = False

@@ -17,7 +17,7 @@ from psycopg2 import sql
 
 from chaos.caps.base import Counters
 from chaos.errors import NodeUnknown
-from chaos.fleet.base import POSTGRES
+from chaos.fleet.base import POSTGRES, PROXY
 from chaos.fleet.health import plain_dsn
 from chaos.fleet.links import Link
 from chaos.fleet.node import Ending, State
@@ -232,6 +232,10 @@ class CommonFleet(ABC):
             self.life(name).notice()
             found += [ending for ending in self.life(name).endings if not ending.asked]
         return found
+
+    def lost(self) -> list[str]:
+        """Return what of the lab itself ended by itself: from then on the nodes show nothing of their own."""
+        return [PROXY] * any(ending.node == PROXY for ending in self.unasked_endings())
 
     # end
 

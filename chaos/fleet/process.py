@@ -52,6 +52,7 @@ from chaos.proxy.client import ProxyClient
 from chaos.proxy.engine import Choice, choose
 
 HOST = "127.0.0.1"
+WARDEN = "warden"
 
 
 class ProcessFleet(CommonFleet):
@@ -285,6 +286,10 @@ class ProcessFleet(CommonFleet):
     def names(self) -> list[str]:
         """Return all nodes in the order they were staged."""
         return list(self._nodes)
+
+    def lost(self) -> list[str]:
+        """Return what of the lab itself ended by itself; with the warden all nodes do."""
+        return [*super().lost(), *[WARDEN] * self._warden.lost]
 
     # end
 

@@ -211,6 +211,10 @@ class DockerFleet(CommonFleet):
         known = {*self._nodes, *self._lab.names()}
         return [name for name in self._order if name in known]
 
+    def lost(self) -> list[str]:
+        """Return what of the lab itself ended by itself, on the engine or beside it."""
+        return [*super().lost(), *self._lab.lost()]
+
     # end
 
     def close(self) -> None:

@@ -81,6 +81,19 @@ def test_a_node_that_crashes_is_an_end_that_nobody_asked_for(fleet: ProcessFleet
     assert [(ending.node, ending.status) for ending in fleet.unasked_endings()] == [("T01", -signal.SIGABRT)]
 
 
+def test_a_proxy_or_a_warden_that_ends_is_lost_to_the_lab(fleet: ProcessFleet) -> None:
+    """Without either no till reaches its server, whatever it does; a node that crashes is no part of the lab."""
+    fleet.start_proxy()
+    fleet.stage(NodePlan(name="T01", argv=SLEEPER))
+    os.kill(fleet.pid("T01") or 0, signal.SIGABRT)
+    assert until(lambda: fleet.state("T01") == "ended")
+    assert fleet.lost() == []
+    os.kill(fleet.pid("proxy") or 0, signal.SIGABRT)
+    assert until(lambda: fleet.lost() == ["proxy"])
+    os.kill(fleet._warden.pid, signal.SIGKILL)
+    assert until(lambda: fleet.lost() == ["proxy", "warden"])
+
+
 def test_a_node_that_ignores_the_end_is_killed(fleet: ProcessFleet) -> None:
     """After the plan's deadline; the status tells."""
     fleet.stage(NodePlan(name="T01", argv=STUBBORN, stop_deadline_s=0.3))

@@ -199,13 +199,15 @@ def test_history_lines_of_two_workers_may_be_mixed(tmp_path: Path) -> None:
     assert [check.name for check in said.checks if check.verdict is Verdict.UNKNOWN] == ["validity"]
 
 
-def test_a_lab_that_left_nodes_behind_convicts_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_a_fault", [True, False])
+def test_a_lab_that_left_nodes_behind_convicts_nobody(tmp_path: Path, by_a_fault: bool) -> None:
     """A till that the lab could not bring back holds the drain up and lacks receipts: doubt, and never GO."""
     shop = closed_shop()
     shop.row("tills/T01/receipts.csv")["gross"] += 1
     shop.meta["thresholds"] = ["drain <= 1ms"]
     assert judge(shop.write(tmp_path / "evidence")).verdict is Outcome.NO_GO
-    shop.meta["faults"][0] |= {"healed": False, "left_behind": ["T01"]}
+    shop.meta["faults"][0] |= {"healed": False, "left_behind": ["T01"]} if by_a_fault else {}
+    shop.meta["left_behind"] = [] if by_a_fault else ["T01"]
     said = judge(shop.write(tmp_path / "evidence"))
     assert said.verdict is Outcome.INCONCLUSIVE
     assert Verdict.INVALID not in {check.verdict for check in said.checks}

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.errors import CannotRun
 from rehearsal import conduct as conduct_module
-from rehearsal.conduct import CouldNotRun, Interrupted, conduct
+from rehearsal.conduct import CouldNotRun, Interrupted, conduct, note_lost
 from rehearsal.drive.generator import start_load
 from rehearsal.options import SCENARIOS, LocustWorkers, Options
 from rehearsal.progress import Progress
@@ -58,3 +58,10 @@ def test_workers_elsewhere_are_told_an_address_that_leads_here(tmp_path: Path, b
     fleet = SimpleNamespace(dir=lambda _: tmp_path, stage=lambda _: None)
     start_load(cast(Any, fleet), b"{}", LocustWorkers(remote=1, bind=bind), say=said.append)
     assert f"--master-host {named} --master-port" in said[0]
+
+
+def test_a_part_of_the_lab_that_ended_is_trouble_and_left_behind() -> None:
+    """The run can't be GO, and nobody is convicted for what no till could do then."""
+    run = SimpleNamespace(trouble=[], left_behind=[])
+    note_lost(cast(Any, run), cast(Any, SimpleNamespace(lost=lambda: ["proxy"])))
+    assert (run.trouble, run.left_behind) == (["the lab's proxy ended by itself"], ["its proxy"])
