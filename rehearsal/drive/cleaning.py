@@ -1,6 +1,7 @@
 """Cleaning tills between two stages, as a technician does: close the day, clean, start, open the next day.
 
-Keeps: what was not safe goes into an export that the server imports, so that nothing is lost on the way.
+Keeps: what was not safe goes into an export that the server imports, so that nothing is lost on the way. A till
+whose cleaning failed is started again as it is, and named: what it shows then is not its own.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from chaos.errors import FaultFailed
+from chaos.errors import ChaosError, FaultFailed
 from chaos.waiting import wait_until
 from loadtest.history import History
 from rehearsal.drive.till_api import Refused, cashier_session
+from rehearsal.evidence.databases import WitnessUnreadable
 from rehearsal.model import Cleaned
 from rehearsal.settle.closing import FLOAT_CASH, close_day
 from rehearsal.staging.shop import Shop, import_step, loaded, provision_step
@@ -40,6 +43,7 @@ class Cleaning:
         self._say = say
         self._history: History | None = None
         self.done: list[Cleaned] = []
+        self.undone: list[str] = []
 
     def clean(self, till: str) -> str:
         """Clean a till and let it sell on the next date; return what was done. Raises ChaosError."""
@@ -53,12 +57,13 @@ class Cleaning:
         fleet = self._shop.fleet
         fleet.stop(till)
         at_ms = time.time_ns() // 1_000_000
-        export = fleet.dir(till) / f"{uuid.uuid4().hex}.export"
-        told = fleet.run_step(
-            provision_step(fleet, till, clean=("--clean", "--wait", WAIT_S, "--export", str(export)))
-        )
-        if export.exists():
-            told += fleet.run_step(import_step(fleet, self._witness.live(), till, export))
+        try:
+            told = self._emptied(till)
+        except (ChaosError, WitnessUnreadable):
+            self.undone.append(till)
+            with suppress(ChaosError):
+                fleet.start(till)
+            raise
         fleet.start(till)
         if not wait_until(lambda: loaded(fleet, till), LOADED_S):
             raise FaultFailed(f"{till} has no masters {LOADED_S:g} s after it was cleaned")
@@ -73,6 +78,17 @@ class Cleaning:
         return f"{till} cleaned of {before.head} entries, sells on {tomorrow}" + (
             ", what was not safe exported and imported" if "exported" in told else ""
         )
+
+    def _emptied(self, till: str) -> str:
+        """Clean a stopped till, and let the server import what was not safe; return what was said."""
+        fleet = self._shop.fleet
+        export = fleet.dir(till) / f"{uuid.uuid4().hex}.export"
+        told = fleet.run_step(
+            provision_step(fleet, till, clean=("--clean", "--wait", WAIT_S, "--export", str(export)))
+        )
+        if export.exists():
+            told += fleet.run_step(import_step(fleet, self._witness.live(), till, export))
+        return told
 
     def end(self) -> tuple[Cleaned, ...]:
         """Close the history, and return what was cleaned."""

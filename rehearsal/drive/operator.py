@@ -76,6 +76,8 @@ class Operator:
     def promote_by_hand(self) -> tuple[bool, str]:
         """Promote the standby as the runbook has it, with the command line; return whether, and what it said."""
         with self._lock:
+            if self._stop.is_set():  # while another promotion was waited for
+                return False, "the run is over"
             old = self.live()
             new = other_side(self._shop.sides, old)
             if new is None:

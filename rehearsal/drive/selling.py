@@ -62,6 +62,7 @@ class Sold:
     failovers: tuple[FailoverRecord, ...] = ()
     parity: dict[str, str] = field(default_factory=dict)
     operator_started: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
     reigns: Reigns | None = None
     probe: ProbeTill | None = None
     disks: ShopDisks | None = None
@@ -143,6 +144,7 @@ def sell(
         sold.trouble += operator.stop()
     _note(sold, faults=faults, stages=stages, operator=operator, takeover=takeover)
     sold.disks, sold.cleaned, sold.reigns = disks, cleaning.end(), reigns
+    sold.left_behind = (*stages.left_behind, *cleaning.undone)
     return sold
 
 

@@ -1,7 +1,8 @@
 """Stages on schedule: what is done at a stage's start, and what is read at its end.
 
 Keeps: a stage passes by what the witness databases say, not by what tills report. Every stage of the plan is on
-record at the end, and one that was not begun, or not seen to its end, is trouble of the run.
+record at the end, and one that was not begun, or not seen to its end, is trouble of the run. A step that goes on
+when the run is over is named; what it has in its hands then counts against nobody.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ OFFLINE_SETTLE_S = 2.0
 SUMS_S = 3.0
 LATE_S = 1.0
 STOP_S = 30.0
+ON_SERVERS = frozenset({"promote", "rebuild_standby"})
 
 Say = Callable[[str], None]
 
@@ -50,8 +52,10 @@ class StageRunner:
         self._stop = stop
         self._thread: LabThread | None = None
         self._running: StagePlan | None = None
+        self._doing = ""
         self.records: list[StageRecord] = []
         self.trouble: list[str] = []
+        self.left_behind: tuple[str, ...] = ()
         self.current = ""
         self.shut = ""
 
@@ -68,10 +72,15 @@ class StageRunner:
     def stop(self) -> None:
         """End the stage that is running and start no other; put on record which were left out."""
         self._stop.set()
+        going_on = ""
         if self._thread is not None:
             self.trouble += self._thread.end(STOP_S)
+            going_on = self._doing * self._thread.is_alive()
         for stage in self._stages[len(self.records) :]:
-            why = "not seen to its end" if stage is self._running else "not begun"
+            why = "not begun"
+            if stage is self._running:
+                why = "not seen to its end" + f": {going_on} goes on" * bool(going_on)
+                self.left_behind = self._held(stage, going_on)
             self._leave_out(stage, why)
             self.trouble.append(f"stage {stage.name} was {why}")
 
@@ -169,8 +178,19 @@ class StageRunner:
             "fenced": lambda: take.fenced(until),
             "masters": lambda: self._masters(stage, until),
         }
-        wanted = {*stage.steps, *stage.checks}
-        return [do() for name, do in does.items() if name in wanted and not self._stop.is_set()]
+        wanted, found = {*stage.steps, *stage.checks}, list[tuple[bool, str]]()
+        for name, do in does.items():
+            if name in wanted and not self._stop.is_set():
+                self._doing = name
+                found.append(do())
+        self._doing = ""
+        return found
+
+    def _held(self, stage: StagePlan, step: str) -> tuple[str, ...]:
+        """Return the nodes that a step has in its hands."""
+        if step in ON_SERVERS:
+            return tuple(side.server for side in self._shop.sides)
+        return (stage.targets or stage.tills) if step == "clean" else ()
 
     def _selling(self, stage: StagePlan, before: dict[str, frozenset[str]]) -> tuple[bool, str]:
         """Every till of the stage sold."""
@@ -233,9 +253,11 @@ class StageRunner:
                 return False, "; ".join(differ[:3])
 
     def _clean(self, stage: StagePlan) -> tuple[bool, str]:
-        """Clean the targets, one after another."""
+        """Clean the targets, one after another; none is begun once the run is over."""
         texts = []
         for till in stage.targets or stage.tills:
+            if self._stop.is_set():
+                return False, f"{till} was not cleaned"
             try:
                 texts.append(self._cleaning.clean(till))
             except (ChaosError, WitnessUnreadable) as error:

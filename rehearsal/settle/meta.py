@@ -53,7 +53,7 @@ def meta_of(run: Run, shop: Shop, sold: Sold, *, counted: tuple[Machine, ...], l
         parity=sold.parity,
         failovers=sold.failovers,
         operator_started=sold.operator_started,
-        left_behind=tuple(run.left_behind),
+        left_behind=(*run.left_behind, *sold.left_behind),
         real={name: float(value) for name, value in _real(scenario) if value},
         expected_z=() if run.interrupted else _expected_z(run, shop, sold),
         pairs=shop.catalogue.pairs,

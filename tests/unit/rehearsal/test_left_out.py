@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, StepFailed
 from chaos.fleet.node import Ending
 from chaos.waiting import wait_until
 from loadtest.history import History
+from rehearsal.drive import cleaning, selling, stages
 from rehearsal.drive import flips as flip_module
-from rehearsal.drive import selling, stages
+from rehearsal.drive.cleaning import Cleaning
 from rehearsal.drive.flips import FlipRunner
 from rehearsal.drive.generator import LOAD
 from rehearsal.drive.selling import _missed, _wait_for_end
@@ -131,17 +134,80 @@ def test_stages_that_break_are_told() -> None:
 
 
 def test_a_step_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run does not wait for it for ever."""
+    """The run does not wait for it for ever, says which it is, and leaves the next till alone."""
     monkeypatch.setattr(stages, "STOP_S", 0.01)
     let_go = threading.Event()
     lab = Lab(lambda: let_go.wait(30))
-    made = runner(stage("a", 0, 0.05, "clean"), lab=lab)
+    made = runner(replace(stage("a", 0, 0.05, "clean"), targets=("T01", "T02")), lab=lab)
     made.start(time.monotonic())
     assert lab.asked.wait(30)
     made.stop()
+    lab.asked.clear()
     let_go.set()
     assert "did not come to its end" in made.trouble[0]
-    assert [(one.unseen, one.detail) for one in made.records[:1]] == [(True, "not seen to its end")]
+    assert [(one.unseen, one.detail) for one in made.records] == [(True, "not seen to its end: clean goes on")]
+    assert made.left_behind == ("T01", "T02")
+    assert wait_until(lambda: made.over, 30.0, every_s=0.01)
+    assert not lab.asked.is_set()
+
+
+def test_what_is_only_looked_at_is_in_nobodys_hands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that goes on says nothing against the lab; what the tills then show is their own."""
+    monkeypatch.setattr(stages, "STOP_S", 0.01)
+    let_go = threading.Event()
+    monkeypatch.setattr(stages, "masters_differ", lambda *_: [str(let_go.wait(30))])
+    made = runner(stage("a", 0, 0.05, "masters"))
+    made.start(time.monotonic())
+    assert wait_until(lambda: made._doing == "masters", 30.0, every_s=0.01)
+    made.stop()
+    let_go.set()
+    assert (made.records[0].detail, made.left_behind) == ("not seen to its end: masters goes on", ())
+
+
+class Fleet:
+    """Stands for a fleet in which the cleaning command fails, or that of the import."""
+
+    def __init__(self, folder: Path, fails_at: str) -> None:
+        self.folder = folder
+        self.fails_at = fails_at
+        self.did: list[str] = []
+
+    def dir(self, _node: str) -> Path:
+        """Any folder."""
+        return self.folder
+
+    def stop(self, till: str) -> None:
+        """Stop."""
+        self.did.append(f"stop {till}")
+
+    def start(self, till: str) -> None:
+        """Start."""
+        self.did.append(f"start {till}")
+
+    def run_step(self, step: str) -> str:
+        """Run a command."""
+        if step == self.fails_at:
+            raise StepFailed(f"{step} ended with 1")
+        (self.folder / "x.export").touch()
+        return "exported"
+
+
+@pytest.mark.parametrize("fails_at", ["clean", "import"])
+def test_a_till_that_could_not_be_cleaned_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: str
+) -> None:
+    """The lab stopped it: that it would not come to rest, or lacks what nobody imported, is not its fault."""
+    fleet = Fleet(tmp_path, fails_at)
+    fake = cast(Any, SimpleNamespace(fleet=fleet, live=lambda: "server", till=lambda _: None))
+    monkeypatch.setattr(cleaning, "close_day", lambda *_: [])
+    monkeypatch.setattr(cleaning, "provision_step", lambda *_, **__: "clean")
+    monkeypatch.setattr(cleaning, "import_step", lambda *_: "import")
+    monkeypatch.setattr(cleaning.uuid, "uuid4", lambda: SimpleNamespace(hex="x"))
+    made = Cleaning(fake, fake, parts=tmp_path, business_date="2026-01-02", say=lambda _: None)
+    with pytest.raises(StepFailed, match=f"{fails_at} ended with 1"):
+        made.clean("T01")
+    assert (made.undone, made.done, fleet.did) == (["T01"], [], ["stop T01", "start T01"])
+    made.end()
 
 
 @pytest.mark.parametrize("gate", [False, True])

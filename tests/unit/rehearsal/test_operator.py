@@ -110,3 +110,12 @@ def test_nobody_is_fenced_for_the_sake_of_a_server_that_was_no_standby(operated:
     """The dead old server is none: preproduction, slow for a moment, would be lost as well."""
     lab = operated({"server": was, "preproduction": "standby"}, {"server": None, "preproduction": "live"}, until=0)
     assert lab.asked == []
+
+
+def test_nobody_is_promoted_by_hand_when_the_run_is_over() -> None:
+    """A step of a stage may have waited for another promotion until then; the shop is being settled now."""
+    fake = cast("Any", Lab(server="live", preproduction="standby"))
+    operator = Operator(fake, Reigns(fake), patience_s=0.0, say=lambda _said: None)
+    operator.stop()
+    assert operator.promote_by_hand() == (False, "the run is over")
+    assert operator.done == ()
