@@ -137,10 +137,17 @@ class FaultRunner:
             return list(zip(self._plans, self._records, strict=True))
 
     def heal(self, *, deadline_s: float = 90.0) -> list[str]:
-        """Lift what is still on, start nothing more, and return which faults broke or did not come to an end."""
+        """Lift what is still on, start nothing more, and return which faults broke or did not come to an end.
+
+        One that goes on has its targets in its hands: the lab has left them behind.
+        """
         self._heal.set()
-        until = time.monotonic() + deadline_s
-        return [trouble for thread in self._threads for trouble in thread.end(max(0.0, until - time.monotonic()))]
+        until, found = time.monotonic() + deadline_s, list[str]()
+        for index, thread in enumerate(self._threads):
+            found += thread.end(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                self._note(index, left_behind=self._plans[index].targets)
+        return found
 
     def records(self) -> tuple[FaultRecord, ...]:
         """Return what is known of each fault so far."""

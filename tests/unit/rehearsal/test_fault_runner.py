@@ -165,6 +165,29 @@ def test_a_thread_that_breaks_beside_its_fault_is_told(monkeypatch: pytest.Monke
     assert runner.records()[0].ran is False
 
 
+def test_a_fault_that_is_not_over_when_the_run_goes_on_leaves_its_targets_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A till that is still being set up anew can't come to rest, and that is not the till's doing."""
+    lifting, let_go = threading.Event(), threading.Event()
+
+    class Slow(Scripted):
+        def lift(self, context: Context) -> None:
+            lifting.set()
+            let_go.wait(30)
+
+    monkeypatch.setattr(module, "fault", lambda *_: Slow())
+    runner = runner_of(FaultPlan(kind="noop", targets=("T01",), at_s=0.0, for_s=0.0), control=Control())
+    runner.start(time.monotonic())
+    assert lifting.wait(30)
+    told = runner.heal(deadline_s=0.01)
+    assert (told, runner.records()[0].left_behind) == (
+        ["the lab's thread fault-0-noop did not come to its end"], ("T01",),
+    )  # fmt: skip
+    let_go.set()
+    assert runner.heal(deadline_s=30) == []
+
+
 def test_what_can_not_be_run_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason is kept, and nothing was touched."""
     fault = Scripted(obstacle="needs root")
