@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chaos.errors import ChaosError
 from chaos.faults.base import Bite, Context, together
 from chaos.faults.onlink import SETTLE_S, LinkFault
 from chaos.fleet.links import Link, Probe
-from chaos.proxy.client import Toxic
+from chaos.proxy.client import Toxic, holds
 
 
 class CarryingFault(LinkFault):
@@ -21,6 +22,7 @@ class CarryingFault(LinkFault):
         self.probes: dict[str, Probe] = {}
         self.begun: dict[str, dict[str, int] | None] = {}
         self.ended: dict[str, dict[str, int] | None] = {}
+        self.lasting: dict[str, bool | None] = {}
         self.began_s = 0.0
         self.lasted_s = 0.0
 
@@ -45,13 +47,23 @@ class CarryingFault(LinkFault):
         self.began_s = context.now_s()
 
     def lift(self, context: Context) -> None:
-        """Heal, which closes all connections, and count once more."""
+        """Look whether it is on to the end, heal, which closes all connections, and count once more."""
+        if not self.lasting:
+            self.lasting = {link.name: self.is_on(link) for link in self.links(context)}
         if not self.ended:
             self.lasted_s = context.now_s() - self.began_s
         super().lift(context)
         if not self.ended:
             context.sleep(SETTLE_S)
             self.ended = {link.name: link.carried() for link in self.links(context)}
+
+    def is_on(self, link: Link) -> bool | None:
+        """Tell whether the proxy has all toxics on a link; None: it does not answer."""
+        try:
+            state = link.state()
+        except ChaosError:
+            return None
+        return state.enabled and all(any(holds(one, toxic) for one in state.toxics) for toxic in self.toxics())
 
     def carried(self, link: str, stream: str) -> int | None:
         """Return the bytes that a link took in from its till (upstream) or server while the fault was on."""
@@ -74,6 +86,9 @@ class CarryingFault(LinkFault):
         acted = self.acted(self.probes[link.name])
         if acted.bit is not True:
             return Bite(bit=acted.bit, text=f"{link.name}: {acted.text}")
+        if (lasting := self.lasting.get(link.name)) is not True:
+            told = "was lifted before its end" if lasting is False else "could not be read at its end"
+            return Bite(bit=lasting, text=f"{link.name}: {acted.text}, but the link {told}")
         sent = self.carried(link.name, "upstream")
         if sent is None:
             return Bite(bit=None, text=f"{link.name}: {acted.text}; the proxy server counts no bytes")

@@ -29,6 +29,7 @@ from rehearsal.staging.till_database import TILL_POSTGRES
 OBSERVE_EVERY_S = 0.5
 TOUCH_GRACE_S = 5.0
 READ_BACK_S = 10.0
+AGAIN_S = 0.05
 LIFTS = 3
 SERVERS_DATABASES = (LIVE.postgres, PREPRODUCTION.postgres)
 DATABASES_OF = {SlowClerk.kind: SERVERS_DATABASES, PostgresRestart.kind: (*SERVERS_DATABASES, TILL_POSTGRES)}
@@ -185,7 +186,7 @@ class FaultRunner:
 
     def _run(self, index: int, plan: FaultPlan, begin: float) -> None:
         try:
-            if self._is_due(plan, begin):
+            if self._is_due(plan, begin) and self._alone(index, plan):
                 self._carry_out(index, plan)
         finally:
             with self._lock:
@@ -199,6 +200,17 @@ class FaultRunner:
             self._control.wait_while_paused(self._heal)
         return not self._heal.is_set()
 
+    def _alone(self, index: int, plan: FaultPlan) -> bool:
+        """Wait while another fault is on the same link, for its lift would lift both; False when the run ends."""
+        while True:
+            with self._lock:
+                others = [self._plans[other] for other in self._active if other != index]
+                if not any(_on_one_link(plan, other) for other in others):
+                    self._active[index] = time.monotonic()
+                    return True
+            if self._heal.wait(AGAIN_S):
+                return False
+
     def _carry_out(self, index: int, plan: FaultPlan) -> None:
         try:
             made = fault(plan.kind, plan.targets, plan.params)
@@ -209,8 +221,6 @@ class FaultRunner:
             self._note(index, evidence=f"not run: {obstacle}")
             self._say(f"fault {plan.kind} on {', '.join(plan.targets)} can't be run: {obstacle}")
             return
-        with self._lock:
-            self._active[index] = time.monotonic()
         self._say(
             f"fault: {plan.kind} on {', '.join(plan.targets)}"
             + (" by hand" if plan.by_hand else f" for {plan.for_s:g} s" * (plan.for_s > 0))
@@ -295,6 +305,12 @@ class FaultRunner:
         )
         if not ok:
             self._say(f"fault {made.kind} could not be lifted: {text}")
+
+
+def _on_one_link(one: FaultPlan, other: FaultPlan) -> bool:
+    return all(FAULTS[plan.kind].aim == "link" for plan in (one, other)) and bool(
+        set(one.targets) & set(other.targets)
+    )
 
 
 def _told(error: Exception) -> str:

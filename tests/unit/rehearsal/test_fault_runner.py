@@ -188,6 +188,41 @@ def test_a_fault_that_is_not_over_when_the_run_goes_on_leaves_its_targets_behind
     assert runner.heal(deadline_s=30) == []
 
 
+@pytest.mark.parametrize(("targets", "waits"), [(("T01", "T02"), True), (("T02",), False)])
+def test_a_fault_on_a_link_waits_for_the_lift_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, targets: tuple[str, ...], waits: bool
+) -> None:
+    """One that is planned to begin as the other ends would be lifted with it."""
+    lifting, let_go, begun = threading.Event(), threading.Event(), threading.Event()
+
+    class First(Scripted):
+        def lift(self, context: Context) -> None:
+            lifting.set()
+            let_go.wait(30)
+
+    class Second(Scripted):
+        def inject(self, context: Context) -> None:
+            begun.set()
+
+    monkeypatch.setattr(module, "fault", lambda kind, *_: First() if kind == "cut" else Second())
+    first = FaultPlan(kind="cut", targets=("T01",), at_s=0.0, for_s=0.0)
+    second = FaultPlan(kind="latency", targets=targets, at_s=0.0, for_s=0.0, by_hand=False)
+    runner = runner_of(first, control=Control())
+    runner.start(time.monotonic())
+    assert lifting.wait(30)
+    runner._plans.append(second)
+    runner._ends.append(threading.Event())
+    runner._records.append(runner._planned(second))
+    thread = threading.Thread(target=runner._run, args=(1, second, time.monotonic()))
+    thread.start()
+    assert begun.wait(0.3 if waits else 30) is not waits
+    let_go.set()
+    thread.join(30)
+    assert begun.is_set()
+    assert runner.heal(deadline_s=30) == []
+    assert runner.on() == []
+
+
 def test_what_can_not_be_run_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason is kept, and nothing was touched."""
     fault = Scripted(obstacle="needs root")

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
+import pytest
+
+from chaos.errors import ProxyUnavailable
 from chaos.faults.latency import Latency, LatencyParameters
 from chaos.fleet.links import Probe
 from tests.unit.chaos.faults.shop import context_of, shop_of, suffered
@@ -36,6 +41,22 @@ def test_a_proxy_server_that_counts_nothing_proves_nothing() -> None:
     shop = shop_of()
     shop.wires["T01"].bytes = None
     assert suffered(context_of(shop), Latency(("T01",), LATE))[0].bit is None
+
+
+@pytest.mark.parametrize(("wedged", "bit"), [(False, False), (True, None)])
+def test_one_that_is_not_on_to_its_end_does_not_count(wedged: bool, bit: bool | None) -> None:
+    """Somebody else healed the link after the request that was late; or nobody can say."""
+    shop = shop_of()
+    context, one, wire = context_of(shop), Latency(("T01",), LATE), shop.wires["T01"]
+    one.inject(context)
+    wire.toxics.clear()
+    wire.wedged = wedged
+    with pytest.raises(ProxyUnavailable) if wedged else nullcontext():
+        one.lift(context)
+    wire.wedged = False
+    context.sleep(1.0)
+    one.lift(context)
+    assert one.evidence(context).bit is bit
 
 
 def test_a_silent_server_is_no_late_answer() -> None:
