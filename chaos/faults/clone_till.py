@@ -5,6 +5,8 @@ Lifted means that nobody sells at the copy any more. It stays on until what it s
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from chaos.errors import ChaosError
 from chaos.faults import duplicate_uploader
 from chaos.faults.base import Bite, Context, Fault, Healed, planned_disks, together
@@ -45,8 +47,12 @@ class CloneTill(Fault):
                 self.met[till] = self.met.get(till, 0) + 1
 
     def lift(self, context: Context) -> None:
-        """Look once more, and let nobody sell at the copies; the first error is raised after all were tried."""
-        self.observe(context)
+        """Look once more, if that can be done, and let nobody sell at the copies.
+
+        The first error is raised after all were tried.
+        """
+        with suppress(ChaosError):
+            self.observe(context)
         errors = []
         for till, node in self.nodes.items():
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import psutil
 
 from chaos.errors import ChaosError
@@ -39,8 +41,9 @@ class DuplicateUploader(Fault):
                 self.met[till] = self.met.get(till, 0) + 1
 
     def lift(self, context: Context) -> None:
-        """Look once more and end all of them."""
-        self.observe(context)
+        """Look once more, if that can be done, and end all of them."""
+        with suppress(ChaosError):
+            self.observe(context)
         errors = []
         for till in self.targets:
             try:

@@ -44,6 +44,16 @@ def test_a_copy_at_which_somebody_still_sells_is_told(shop: FakeShop, monkeypatc
     assert one.verify(context).ok
 
 
+def test_nobody_sells_at_a_copy_any_more_although_the_proxy_can_not_be_asked(shop: FakeShop) -> None:
+    """The last look is for the evidence; a copy that sold on would keep the shop from coming to rest."""
+    disks = FakeDisks(shop)
+    context, one = context_of(shop, disks=disks), CloneTill(("T01",))
+    one.inject(context)
+    shop.wires["T01"].wedged = True
+    one.lift(context)
+    assert (one.verify(context).ok, disks.selling) == (True, set())
+
+
 def test_unreadable_heads_prove_nothing(shop: FakeShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the till itself sold can't be told."""
     monkeypatch.setattr(duplicate_uploader, "connected_to", lambda pid: {1})

@@ -34,6 +34,15 @@ def test_one_that_stays_is_told(shop: FakeShop) -> None:
     assert one.verify(context).text == "still there: T01-second"
 
 
+def test_it_is_ended_although_the_proxy_can_not_be_asked(shop: FakeShop) -> None:
+    """The last look is for the evidence alone."""
+    context, one = context_of(shop, duplicates={"T01": "T01-second"}), DuplicateUploader(("T01",))
+    one.inject(context)
+    shop.wires["T01"].wedged = True
+    one.lift(context)
+    assert one.verify(context).ok
+
+
 def test_a_system_without_one_is_an_obstacle(shop: FakeShop) -> None:
     """It is said before the run."""
     told = DuplicateUploader(("T01",)).obstacle(context_of(shop))
