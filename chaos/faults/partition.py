@@ -36,9 +36,11 @@ class Partition(LinkFault):
         self.begun = self._logs(context)
 
     def observe(self, context: Context) -> None:
-        """Note how far the logs are, as long as there is a standby."""
+        """Note how far the logs are, as long as there is a standby; who is first read now begins here."""
         now = self._logs(context)
-        if any(received is not None for _, received in now.values()):
+        if now.keys() - self.begun.keys():
+            self.begun = now | self.begun
+        elif any(received is not None for _, received in now.values()):
             self.ended = now
 
     def lift(self, context: Context) -> None:
@@ -52,15 +54,17 @@ class Partition(LinkFault):
         open_links = [name for name, outcome in self.outcomes.items() if outcome != "cut"]
         if open_links or not self.outcomes:
             return Bite(bit=False, text=f"not cut: {', '.join(open_links) or 'no link was tried'}")
-        grown, came = 0, 0
+        grown, came = 0, list[int]()
         for node, (written, received) in self.ended.items():
             before_written, before_received = self.begun.get(node, (None, None))
             if written is not None and before_written is not None:
                 grown = max(grown, written - before_written)
             if received is not None and before_received is not None:
-                came = max(came, received - before_received)
-        if came:
-            return Bite(bit=False, text=f"a standby received {came} bytes all the same")
+                came.append(received - before_received)
+        if any(come > 0 for come in came):
+            return Bite(bit=False, text=f"a standby received {max(came)} bytes all the same")
+        if not came:
+            return Bite(bit=None, text="what the standby received meanwhile could not be read")
         if not grown:
             return Bite(bit=False, text="no server wrote anything meanwhile, so nothing was held back")
         names = ", ".join(self.outcomes)

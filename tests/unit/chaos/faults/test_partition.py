@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from chaos.faults.partition import Partition
 from tests.unit.chaos.faults.shop import pair_context, pair_of, suffered
 
@@ -29,6 +31,21 @@ def test_a_server_that_writes_nothing_shows_no_partition() -> None:
     shop = pair_of()
     shop.logs["server"] = None
     assert suffered(pair_context(shop), Partition(STANDBY))[0].bit is False
+
+
+@pytest.mark.parametrize(("looks", "bit"), [(0, None), (1, None), (2, True)])
+def test_a_standby_that_was_not_read_twice_shows_nothing(looks: int, bit: bool | None) -> None:
+    """That it received none of the log is known from the first reading to the last."""
+    shop = pair_of()
+    context, one = pair_context(shop), Partition(STANDBY)
+    before, shop.logs["preproduction"] = shop.logs["preproduction"], None
+    one.inject(context)
+    shop.logs["preproduction"] = before
+    for _ in range(looks):
+        context.sleep(0.5)
+        one.observe(context)
+    one.lift(context)
+    assert one.evidence(context).bit is bit
 
 
 def test_a_link_that_can_not_be_healed_is_told() -> None:
