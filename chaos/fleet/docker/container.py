@@ -29,6 +29,8 @@ POLL_S = 0.1
 NOTICE_S = 10.0
 TAIL = 2000
 BALLAST = "/tmp/ballast"  # noqa: S108 - a container's own
+# in pieces: a removed file that somebody still writes to goes on taking memory
+HOG = 'exec 3>"$0"; while [ -e "$0" ] && dd if=/dev/zero bs=1M count=16 >&3; do :; done'
 SIGNALLED = 128
 
 
@@ -138,13 +140,13 @@ class ContainerNode:
         with self._lock, told(f"{self.plan.name} could not be squeezed"):
             self.sample()
             self._squeezed = True
-            self.container.exec_run(["dd", "if=/dev/zero", f"of={BALLAST}", "bs=1M"], detach=True)
+            self.container.exec_run(["sh", "-c", HOG, BALLAST], detach=True)
 
     def relieve(self) -> None:
-        """Empty /tmp of what `squeeze` put there."""
+        """End what `squeeze` began, and empty /tmp of it."""
         with self._lock, told(f"{self.plan.name} could not be relieved"):
-            self._squeezed = False
             self.container.exec_run(["rm", "-f", BALLAST])
+            self._squeezed = False
 
     def event(self, action: str, attributes: dict[str, str]) -> None:
         """Take in what the engine tells of the container, in the order in which it happened."""

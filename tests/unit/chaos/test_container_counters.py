@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from chaos.fleet.docker.container import HOG
 from chaos.fleet.docker.counting import kernel_counters
+from chaos.waiting import wait_until
 
 PID = 4711
 
@@ -82,3 +85,16 @@ def test_a_process_in_some_of_its_groups_only_is_not_told_of(mounts: dict[str, P
 def test_a_process_that_is_gone_is_not_told_of(mounts: dict[str, Path], tmp_path: Path) -> None:
     """Its file can't be read any more."""
     assert kernel_counters(PID, mounts["v1"], tmp_path / "proc") is None
+
+
+def test_memory_that_is_given_back_is_not_used_up_any_more(tmp_path: Path) -> None:
+    """Who goes on writing to the removed file would have the till killed when the fault is over."""
+    ballast = tmp_path / "ballast"
+    with subprocess.Popen(["sh", "-c", HOG, str(ballast)], stderr=subprocess.DEVNULL) as hog:
+        try:
+            assert wait_until(lambda: ballast.exists() and ballast.stat().st_size > 0, 30.0, every_s=0.01)
+            ballast.unlink()
+            assert hog.wait(30) == 0
+        finally:
+            hog.kill()
+    assert not ballast.exists()
