@@ -78,8 +78,11 @@ def state_letter(pid: int) -> str:
     return letters.get(status, "S")
 
 
-def marked(folder: Path, marker: str) -> list[int]:
-    """Return processes that work below `folder` or carry `marker` in their environment (as far as we may look)."""
+def marked(folder: Path, variable: str) -> list[int]:
+    """Return processes whose environment names `folder` as `variable`, or that work below it.
+
+    As far as we may look; a database overwrites its environment. Whoever works there at a terminal only looks on.
+    """
     found = []
     for process in psutil.process_iter():
         try:
@@ -87,12 +90,20 @@ def marked(folder: Path, marker: str) -> list[int]:
         except psutil.Error:
             cwd = ""
         try:
-            carries = marker in process.environ().values()
+            carries = process.environ().get(variable) == str(folder)
         except psutil.Error:
             carries = False
-        if carries or (cwd and Path(cwd).is_relative_to(folder)):
+        if carries or (cwd and Path(cwd).is_relative_to(folder) and not at_terminal(process.pid)):
             found.append(process.pid)
     return found
+
+
+def at_terminal(pid: int) -> bool:
+    """Tell whether a process has a controlling terminal, as those of a fleet have not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[4] != "0"
+    except OSError:
+        return False
 
 
 def wait_gone(pids: list[int], deadline_s: float) -> list[int]:

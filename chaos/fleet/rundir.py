@@ -89,7 +89,7 @@ def clean(folder: Path) -> list[int]:
     groups = [Path(name) for name in record["groups"]]
     left: list[int] = []
     for _ in range(50):
-        pids = sorted({*marked(folder, str(folder)), *members(groups)} - {os.getpid()})
+        pids = sorted({*marked(folder, MARKER), *members(groups)} - {os.getpid()})
         left = [pid for pid in pids if pid != (record.get("lab") or [0])[0]]
         if not left:
             break

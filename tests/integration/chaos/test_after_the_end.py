@@ -29,7 +29,7 @@ class RunningLab:
 
     def processes(self) -> list[int]:
         """Return all that carry its marks."""
-        return marked(self.work, str(self.work))
+        return marked(self.work, rundir.MARKER)
 
     def groups(self) -> list[Path]:
         """Return control groups named after it."""

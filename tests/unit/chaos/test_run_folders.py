@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from chaos.errors import CannotRun
-from chaos.fleet import ports, rundir
+from chaos.fleet import ports, processes, rundir
 from chaos.fleet.ports import Ports
 from chaos.fleet.processes import identity
+from chaos.waiting import wait_until
 
 DEAD = (2**22 + 1, "1")  # above the highest process id
 
@@ -37,6 +43,32 @@ def test_only_the_folders_of_dead_labs_are_swept(tmp_path: Path) -> None:
     bare.mkdir()
     assert set(rundir.sweep(tmp_path)) == {dead, reused}
     assert sorted(path for path in tmp_path.iterdir()) == sorted([alive, guarded, bare])
+
+
+def test_whoever_only_looks_at_a_run_is_not_ended_with_it(tmp_path: Path) -> None:
+    """A shell in a till's folder, and what was started from one that had been there; nodes have no terminal."""
+    folder = folder_of(tmp_path, DEAD)
+    sleeping = ("sleep", "600")
+    spawn = f"import pty; pty.spawn(['sh', '-c', 'cd {folder} && exec sleep 600'])"
+    with ExitStack() as stack:
+
+        def begun(*argv: str, **more: Any) -> psutil.Process:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True, **more)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return psutil.Process(process.pid)
+
+        terminal = begun(sys.executable, "-c", spawn, cwd="/")
+        lookers = [terminal, begun(*sleeping, cwd="/", env={**os.environ, "OLDPWD": str(folder)})]
+        nodes = [
+            begun(*sleeping, cwd="/", env={**os.environ, rundir.MARKER: str(folder)}),
+            begun(*sleeping, cwd=folder),
+        ]
+        assert wait_until(lambda: any(one.cwd() == str(folder) for one in terminal.children()), 30.0, every_s=0.05)
+        lookers += terminal.children()
+        assert rundir.sweep(tmp_path) == [folder]
+        assert [processes.state_letter(one.pid) in {"", "Z"} for one in nodes] == [True, True]
+        assert [processes.state_letter(one.pid) in {"", "Z"} for one in lookers] == [False, False, False]
 
 
 def test_a_dead_labs_groups_are_removed(tmp_path: Path) -> None:
