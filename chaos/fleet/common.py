@@ -16,7 +16,7 @@ import psycopg2
 from psycopg2 import sql
 
 from chaos.caps.base import Counters
-from chaos.errors import NodeUnknown
+from chaos.errors import NodeFailed, NodeUnknown
 from chaos.fleet.base import POSTGRES, PROXY
 from chaos.fleet.health import plain_dsn
 from chaos.fleet.links import Link
@@ -25,6 +25,8 @@ from chaos.fleet.plan import NO_CAPS, NodePlan
 from chaos.profiles import Caps
 from chaos.proxy.client import ProxyClient
 
+CONNECT_S = 10
+STATEMENT = "-c statement_timeout=60000"
 DROP_SLOT = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = {}"
 
 
@@ -162,10 +164,17 @@ class CommonFleet(ABC):
         return dsn
 
     def _execute(self, node: str, statement: str, value: sql.Composable) -> None:
-        with contextlib.closing(psycopg2.connect(plain_dsn(self._lab_dsn(node, "postgres")))) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(sql.SQL(statement).format(value))
+        """Run an administrator's statement; raise NodeFailed, also when the database stands still."""
+        dsn = plain_dsn(self._lab_dsn(node, "postgres"))
+        try:
+            with contextlib.closing(
+                psycopg2.connect(dsn, connect_timeout=CONNECT_S, options=STATEMENT)
+            ) as connection:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    cursor.execute(sql.SQL(statement).format(value))
+        except psycopg2.Error as error:
+            raise NodeFailed(f"{node}: {str(error).strip()}") from error
 
     # life
 
