@@ -37,7 +37,7 @@ from rehearsal.options import Options, overrides_of, scenario_path
 from rehearsal.plan.loader import ScenarioInvalid
 from rehearsal.plan.scenario import Scenario
 from rehearsal.progress import Progress
-from rehearsal.report.write import write_report
+from rehearsal.report.write import lead_to, write_report
 from rehearsal.run_state import Run
 from rehearsal.settle.meta import meta_of
 from rehearsal.settle.record import generator_late_p99_ms, machines, write_evidence
@@ -102,10 +102,8 @@ def report(folder: Path, meta: Meta, progress: Progress) -> RunRecord:
     meta = seal(folder / "evidence", meta)
     record = RunRecord(folder=folder, meta=meta, judgement=judge(folder / "evidence"))
     write_report(record)
-    latest = folder.parent / "latest"
-    fresh = folder.parent / f".latest-{meta.run_id}"
-    fresh.symlink_to(folder.name)
-    fresh.replace(latest)
+    if why := lead_to(folder, latest="latest"):
+        progress.say(why)
     return record
 
 

@@ -14,7 +14,8 @@ from rehearsal.prove.processes import planted_rows
 from rehearsal.prove.rehearsed import rehearsed_part
 from rehearsal.prove.row import Caught, Part, Result, Row, exit_code, names_of
 from rehearsal.prove.simulated import simulated_part
-from rehearsal.prove.table import Table
+from rehearsal.prove.table import Table, not_written
+from rehearsal.report.write import lead_to
 
 INTERRUPTED = "interrupted"
 
@@ -52,18 +53,15 @@ def prove_all(parts: Sequence[Part], progress: Progress, *, folder: Path, begun:
     progress.still()
     table.results.sort(key=lambda result: rows.index(result.row))
     code = exit_code(table.results)
-    text = table.write(folder, begun=begun, commit=commit, code=code)
-    _point_at(folder)
+    try:
+        text = table.write(folder, begun=begun, commit=commit, code=code)
+    except OSError as error:
+        return not_written(progress, error, code)
+    if why := lead_to(folder, latest="latest-proof"):
+        progress.line(why)
     word = {0: "GO", 10: "NO-GO", 20: "INCONCLUSIVE"}.get(code, "could not run")
     progress.line(f"{word}: {summary(table.results)}. Table: {text}")
     return code
-
-
-def _point_at(folder: Path) -> None:
-    """Let latest-proof, beside the folder, lead to it."""
-    fresh = folder.parent / f".latest-proof-{folder.name}"
-    fresh.symlink_to(folder.name)
-    fresh.replace(folder.parent / "latest-proof")
 
 
 def _prove(part: Part, table: Table[Result], rows: Sequence[Row]) -> None:

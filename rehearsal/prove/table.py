@@ -11,7 +11,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from rehearsal.model import EXIT_COULD_NOT_RUN
 from rehearsal.progress import Progress
+from rehearsal.prove.row import NO_GO
 from rehearsal.report.text import visible
 
 SCHEMA = 1
@@ -98,3 +100,9 @@ class Table(Generic[R]):
         text = folder / f"{layout.name}.txt"
         text.write_text("\n".join([layout.head(), *lines, "", layout.summary(results)]) + "\n", encoding="utf-8")
         return text
+
+
+def not_written(progress: Progress, error: OSError, code: int) -> int:
+    """Say that a table could not be kept, and return the exit code: what escaped is known all the same."""
+    progress.line(f"could not write the table: {error}")
+    return code if code == NO_GO else EXIT_COULD_NOT_RUN

@@ -44,6 +44,18 @@ def write_report(record: RunRecord) -> Path:
     return record.folder / "report.html"
 
 
+def lead_to(folder: Path, *, latest: str) -> str:
+    """Let a link beside a folder lead to it; return why it can't: a disk has none, or a folder has its name."""
+    fresh = folder.with_name(f".{latest}-{folder.name}")
+    try:
+        fresh.symlink_to(folder.name)
+        fresh.replace(folder.with_name(latest))
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        return f"{latest} does not lead to it: {error.strerror}"
+    return ""
+
+
 def findings_csv(check: CheckResult) -> str:
     """Return all findings of a check as CSV. A cell that a spreadsheet would take for a formula is quoted."""
     names = tuple(dict.fromkeys(name for row in check.evidence for name in row))

@@ -10,7 +10,7 @@ from rehearsal.progress import Progress
 from rehearsal.prove.field.proving import FieldResult, expected_of, prove_stories, twin_of
 from rehearsal.prove.field.stories import STORIES, Real, Story
 from rehearsal.prove.row import NO_GO, Caught, exit_code
-from rehearsal.prove.table import Layout, Table
+from rehearsal.prove.table import Layout, Table, not_written
 
 
 def prove_field(wanted: frozenset[str], jobs: int, progress: Progress, *, reports: Path, commit: str) -> int:
@@ -25,7 +25,10 @@ def prove_field(wanted: frozenset[str], jobs: int, progress: Progress, *, report
     progress.still()
     code = code_of(table.results)
     folder = reports / f"{begun:%Y%m%dT%H%M%SZ}-prove-field"
-    text = table.write(folder, begun=begun, commit=commit, code=code)
+    try:
+        text = table.write(folder, begun=begun, commit=commit, code=code)
+    except OSError as error:
+        return not_written(progress, error, code)
     progress.line(f"{summary(table.results)}. Table: {text}")
     return code
 

@@ -66,6 +66,27 @@ def test_every_result_is_printed_and_written(tmp_path: Path) -> None:
     assert all(row.id in text and row.id in out.getvalue() for row in ROWS)
 
 
+@pytest.mark.parametrize(("kind", "code"), [(Caught.CAUGHT, 30), (Caught.ESCAPED, 10)])
+def test_a_table_that_can_not_be_kept_is_told(tmp_path: Path, kind: Caught, code: int) -> None:
+    """In a line, after all rows were shown; a bug that escaped did so."""
+    (tmp_path / "proof").touch()
+    out = io.StringIO()
+    part = Part(name="some", rows=ROWS, prove=lambda rows: [result(kind, row) for row in rows])
+    proved = prove_all([part], Progress(out), folder=tmp_path / "proof", begun=datetime.now(UTC), commit="abc")
+    assert proved == code
+    assert "could not write the table: [Errno 17]" in out.getvalue()
+
+
+def test_a_link_that_can_not_be_made_costs_no_verdict(tmp_path: Path) -> None:
+    """Somebody made a folder of that name; nothing is left beside it."""
+    (tmp_path / "latest-proof").mkdir()
+    out = io.StringIO()
+    part = Part(name="some", rows=ROWS, prove=lambda rows: [result(Caught.CAUGHT, row) for row in rows])
+    assert prove_all([part], Progress(out), folder=tmp_path / "proof", begun=datetime.now(UTC), commit="abc") == 0
+    assert "latest-proof does not lead to it: Is a directory" in out.getvalue()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest-proof", "proof"]
+
+
 def test_what_was_interrupted_is_not_run(tmp_path: Path) -> None:
     """Ctrl-C leaves the rest of the table as "not run", never as caught."""
 
