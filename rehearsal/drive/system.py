@@ -15,7 +15,7 @@ from chaos.faults.disks import TillDisks
 from chaos.fleet.plan import NodePlan
 from chaos.fleet.process import ProcessFleet
 from rehearsal.drive.backups import ShopBackups
-from rehearsal.drive.till_api import identity_session
+from rehearsal.drive.till_api import Refused, identity_session
 from rehearsal.evidence.databases import Database
 from rehearsal.plan.scenario import Scenario
 from rehearsal.staging.configs import write_toml
@@ -67,7 +67,10 @@ def _half_uploads(scenario: Scenario, shop: Shop) -> dict[str, HalfUpload]:
     secret = (shop.fleet.dir(till) / "till.secret").read_text(encoding="utf-8").strip()
     found = {}
     for node in sorted(wanted):
-        session = identity_session(shop.url(node), kind="till", name=till, secret=secret)
+        try:
+            session = identity_session(shop.url(node), kind="till", name=till, secret=secret)
+        except Refused as error:
+            raise FaultFailed(f"{VANISHED_KIND}: {till} can't log in at {node}: {error}") from error
         headers = {"Authorization": f"Bearer {session.token}", "Content-Type": CONTENT_TYPE}
         found[node] = HalfUpload(
             url=shop.url(node), path="/v1/journal", headers=headers, body=bytes(500), length=1000

@@ -9,10 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.errors import CannotRun
+from chaos.errors import CannotRun, ChaosError
 from rehearsal import conduct as conduct_module
 from rehearsal.conduct import CouldNotRun, Interrupted, conduct, note_lost
+from rehearsal.drive import system
 from rehearsal.drive.generator import start_load
+from rehearsal.drive.till_api import Refused
 from rehearsal.options import SCENARIOS, LocustWorkers, Options
 from rehearsal.progress import Progress
 from rehearsal.running import read_scenario
@@ -65,3 +67,20 @@ def test_a_part_of_the_lab_that_ended_is_trouble_and_left_behind() -> None:
     run = SimpleNamespace(trouble=[], left_behind=[])
     note_lost(cast(Any, run), cast(Any, SimpleNamespace(lost=lambda: ["proxy"])))
     assert (run.trouble, run.left_behind) == (["the lab's proxy ended by itself"], ["its proxy"])
+
+
+def test_a_server_that_refuses_before_the_selling_is_a_run_that_could_not_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lab logs in there for a fault of later; what it is told is no traceback."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise Refused("503: this server is not the live one")
+
+    monkeypatch.setattr(system, "identity_session", refused)
+    (tmp_path / "till.secret").write_text("word")
+    fault = SimpleNamespace(kind=system.VANISHED_KIND, targets=("server",))
+    fleet = SimpleNamespace(dir=lambda _: tmp_path)
+    shop = SimpleNamespace(fleet=fleet, tills=("T01",), sides=(), url=lambda node: f"http://{node}")
+    with pytest.raises(ChaosError, match="T01 can't log in at server: 503"):
+        system.system_plan(cast(Any, SimpleNamespace(faults=(fault,))), cast(Any, shop), cast(Any, None), None)
