@@ -24,7 +24,7 @@ from rehearsal.claims import checkers_of
 from rehearsal.evidence.export import seal
 from rehearsal.evidence.selftest import lossy
 from rehearsal.evidence.tables import TILL
-from rehearsal.model import CheckResult, Meta, Outcome, Verdict
+from rehearsal.model import CheckResult, Judgement, Meta, Outcome, Verdict
 from rehearsal.options import SCENARIOS
 from rehearsal.prove.bundled import bundled_job
 from rehearsal.prove.processes import Clean, job_of
@@ -44,6 +44,7 @@ SCENARIO = "smoke"
 PATH = SCENARIOS / f"{SCENARIO}.toml"
 NEED_GO = frozenset({"J2", "J4"})
 LINES = 20
+HOLE = "history has a hole"
 HELPED = "T01"
 LOSSY = {
     "DISTINCT": {"receipts": ("SELECT (SELECT", "SELECT DISTINCT (SELECT")},
@@ -116,30 +117,38 @@ def _withheld(row: Row, ran: Result, *, finding: str) -> Result:
 
 
 def _line_removed(row: Row, ran: Result) -> Result:
-    """Each of some lines, removed by itself, takes the GO away and gives no conviction."""
+    """Each of some lines, removed by itself, takes the GO away for the hole it leaves, and convicts nobody."""
     evidence = Path(ran.ran) / "evidence"
     lines = (evidence / "history.jsonl").read_bytes().splitlines(keepends=True)
-    verdicts = [without_line(evidence, lines, at) for at in range(0, len(lines), max(1, len(lines) // LINES))]
+    judged = [without_line(evidence, lines, at) for at in range(0, len(lines), max(1, len(lines) // LINES))]
+    verdicts = [one.verdict for one in judged]
     wrong = [verdict for verdict in verdicts if verdict is not Outcome.INCONCLUSIVE]
+    unseen = sum(not _names_a_hole(one) for one in judged)
     caught = Caught.CAUGHT
-    if wrong:
-        caught = Caught.ESCAPED if Outcome.GO in wrong else Caught.WRONG
+    if wrong or unseen:
+        caught = Caught.ESCAPED if Outcome.GO in wrong or unseen else Caught.WRONG
     return Result(
         row=row,
         caught=caught,
         convicted=(str(Outcome.INCONCLUSIVE),) if not wrong else tuple(sorted(map(str, set(wrong)))),
-        note=f"{len(verdicts) - len(wrong)} of {len(verdicts)} removed lines make it INCONCLUSIVE",
+        note=f"{len(verdicts) - len(wrong)} of {len(verdicts)} removed lines make it INCONCLUSIVE"
+        + f", {unseen} without a word of the hole" * bool(unseen),
     )
 
 
-def without_line(evidence: Path, lines: list[bytes], at: int) -> Outcome:
+def _names_a_hole(judgement: Judgement) -> bool:
+    found = [row.get("what") for check in judgement.checks if check.name == "validity" for row in check.evidence]
+    return HOLE in found
+
+
+def without_line(evidence: Path, lines: list[bytes], at: int) -> Judgement:
     """Judge a copy of some evidence without one line of history, sealed as if it had been recorded so."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "evidence"
         shutil.copytree(evidence, copy)
         (copy / "history.jsonl").write_bytes(b"".join(lines[:at] + lines[at + 1 :]))
         seal(copy, Meta.load_from(copy / "meta.json"))
-        return judging.judge(copy).verdict
+        return judging.judge(copy)
 
 
 def _lossy_views(row: Row, _no_runs: Sequence[Result]) -> Result:

@@ -37,7 +37,7 @@ def test_a_removed_history_line_takes_the_go_away(smoke: Finished) -> None:
     evidence = smoke.folder / "evidence"
     lines = (evidence / "history.jsonl").read_bytes().splitlines(keepends=True)
     for at in (0, len(lines) // 2, len(lines) - 1):
-        assert without_line(evidence, lines, at) is Outcome.INCONCLUSIVE
+        assert without_line(evidence, lines, at).verdict is Outcome.INCONCLUSIVE
 
 
 def test_a_checker_that_raises_is_unknown_and_no_acquittal(smoke: Finished) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from rehearsal.evidence.selftest import lossy
 from rehearsal.evidence.tables import TILL
+from rehearsal.model import CheckResult, Judgement, Outcome, Verdict
+from rehearsal.prove import judging
 from rehearsal.prove.judging import judge_rows
 from rehearsal.prove.rehearsed import Asked
 from rehearsal.prove.row import Caught, Result
@@ -67,6 +69,23 @@ def test_a_row_whose_run_could_not_be_run_is_not_run(name: str) -> None:
     ran = Result(row=row.row, caught=Caught.NOT_RUN, note="no port is free")
     result = row.answer([ran])
     assert (result.caught, result.note) == (Caught.NOT_RUN, "no port is free")
+
+
+@pytest.mark.parametrize(
+    ("found", "caught"), [("history has a hole", Caught.CAUGHT), ("the checker failed", Caught.ESCAPED)]
+)
+def test_a_missing_line_has_to_be_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str, caught: Caught
+) -> None:
+    """A judge that withholds for another reason has not seen the hole."""
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "history.jsonl").write_text("{}\n" * 3)
+    validity = CheckResult(name="validity", verdict=Verdict.UNKNOWN, detail="", evidence=({"what": found},))
+    judgement = Judgement(verdict=Outcome.INCONCLUSIVE, why="", checks=(validity,))
+    monkeypatch.setattr(judging, "without_line", lambda *_: judgement)
+    row = asked("J2")
+    result = row.answer([Result(row=row.row, caught=Caught.GO, ran=str(tmp_path))])
+    assert (result.caught, "without a word" in result.note) == (caught, caught is Caught.ESCAPED)
 
 
 @pytest.mark.parametrize("name", ["J2", "J4"])
