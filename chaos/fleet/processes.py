@@ -12,6 +12,9 @@ from pathlib import Path
 
 import psutil
 
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+NAMESPACE = Path("/proc/self/ns/pid")
+
 
 def identity(pid: int) -> str | None:
     """Return what tells this process from a later one of the same id, or None if it is gone."""
@@ -23,6 +26,19 @@ def identity(pid: int) -> str | None:
         return str(int(psutil.Process(pid).create_time()))
     except psutil.Error:
         return None
+
+
+def machine() -> str:
+    """Return what process numbers are good for: this boot of this machine, in this process namespace."""
+    try:
+        return f"{BOOT.read_text().strip()}/{NAMESPACE.readlink()}"
+    except OSError:
+        return "unknown"
+
+
+def elsewhere(told: str) -> bool:
+    """Tell whether a lab of `told` may live within another container: its process numbers say nothing here."""
+    return told != machine() and told.partition("/")[0] == machine().partition("/")[0]
 
 
 def family(pid: int) -> list[psutil.Process]:

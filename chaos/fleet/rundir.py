@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from chaos.errors import CannotRun
-from chaos.fleet.processes import identity, marked, wait_gone
+from chaos.fleet.processes import elsewhere, identity, machine, marked, wait_gone
 
 MARKER = "TILLPROOF_RUN"
 RECORD = "record.json"
@@ -29,7 +29,7 @@ RECORD = "record.json"
 @dataclass(slots=True, kw_only=True)
 class Record:
     """What a lab leaves behind when it dies: (pid, start) of the lab and its warden, groups, mounts, and the
-    name of its run on a Docker Engine.
+    name of its run on a Docker Engine. `machine`: where these process numbers hold.
     """
 
     lab: tuple[int, str | None]
@@ -37,6 +37,7 @@ class Record:
     groups: list[str] = field(default_factory=list)
     mounts: list[str] = field(default_factory=list)
     containers: str = ""
+    machine: str = field(default_factory=machine)
 
     def write(self, folder: Path) -> None:
         """Replace the record in one step, so that a reader never sees half of it."""
@@ -151,6 +152,8 @@ def sweep(root: Path | None = None) -> list[Path]:
                 continue
             record = json.loads((folder / RECORD).read_text())
         except (OSError, ValueError):
+            continue
+        if elsewhere(record.get("machine", machine())):
             continue
         if not alive(record.get("lab")) and not alive(record.get("warden")):
             clean(folder.resolve())

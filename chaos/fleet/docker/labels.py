@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import requests
 from docker.errors import APIError, DockerException, NotFound
@@ -17,11 +16,9 @@ from docker.errors import APIError, DockerException, NotFound
 import docker
 from chaos.errors import CannotRun
 from chaos.fleet.docker.engine import connect
-from chaos.fleet.processes import identity
+from chaos.fleet.processes import elsewhere, identity, machine
 
 MINE = "tillproof=rehearsal"
-BOOT = Path("/proc/sys/kernel/random/boot_id")
-NAMESPACE = Path("/proc/self/ns/pid")
 
 
 def labels(run: str, node: str = "") -> dict[str, str]:
@@ -35,21 +32,13 @@ def labels(run: str, node: str = "") -> dict[str, str]:
     }
 
 
-def machine() -> str:
-    """Return what process numbers are good for: this boot of this machine, in this process namespace."""
-    try:
-        return f"{BOOT.read_text().strip()}/{NAMESPACE.readlink()}"
-    except OSError:
-        return "unknown"
-
-
 def dead(found: dict[str, str]) -> bool:
     """Tell whether the lab of these labels is gone for certain."""
     told = found.get("tillproof.machine", "")
     if told.partition("/")[0] != machine().partition("/")[0]:
         return True  # the machine was started anew since
-    if told != machine():
-        return False  # a lab within another container: its process numbers say nothing here
+    if elsewhere(told):
+        return False
     pid, _, begun = found.get("tillproof.lab", "").partition("/")
     return not pid.isdigit() or str(identity(int(pid))) != begun
 

@@ -39,10 +39,13 @@ def test_only_the_folders_of_dead_labs_are_swept(tmp_path: Path) -> None:
     reused = folder_of(tmp_path, (os.getpid(), "not when we began"))
     alive = folder_of(tmp_path, (os.getpid(), identity(os.getpid())))
     guarded = folder_of(tmp_path, DEAD, warden=(os.getpid(), identity(os.getpid())))
+    boot, _, _ = processes.machine().partition("/")
+    hidden = folder_of(tmp_path, DEAD, machine=f"{boot}/pid:[1]")  # in another container that shares the folder
+    before = folder_of(tmp_path, DEAD, machine="another boot/pid:[1]")
     bare = tmp_path / (rundir.prefix() + "bare")
     bare.mkdir()
-    assert set(rundir.sweep(tmp_path)) == {dead, reused}
-    assert sorted(path for path in tmp_path.iterdir()) == sorted([alive, guarded, bare])
+    assert set(rundir.sweep(tmp_path)) == {dead, reused, before}
+    assert sorted(path for path in tmp_path.iterdir()) == sorted([alive, guarded, hidden, bare])
 
 
 def test_whoever_only_looks_at_a_run_is_not_ended_with_it(tmp_path: Path) -> None:
