@@ -39,15 +39,14 @@ class DeadLine(StarvingFault):
 
     def lift(self, context: Context) -> None:
         """Take the last reading, spare new connections, and see that the old one stays silent."""
-        first = not self.after
-        if first:
+        if not self.after:
             for link in self.links(context):
                 self.outcomes[link.name] = link.probe(timeout_s=self.probe_timeout_s).outcome
+            self.after = readings(context, self.tills())
         for link in self.links(context):
             for toxic in self.toxics:
                 link.spare(toxic)
-        if first:
-            self.after = readings(context, self.tills())
+        if not self.old_said:
             self.old_said = {name: asked(connection) for name, connection in self.old.items()}
 
     def verify(self, context: Context) -> Healed:

@@ -7,6 +7,7 @@ import pytest
 
 from chaos.faults import dead_line
 from chaos.faults.dead_line import DeadLine
+from chaos.proxy.client import ProxyState, Toxic
 from tests.unit.chaos.faults.shop import context_of, shop_of, suffered
 
 
@@ -51,6 +52,21 @@ def test_a_line_that_tells_its_old_connections_did_not_die(old: Old, said: str) 
     """A reset, an end or an answer is what a dead line never gives: a proxy that can't do it is found out."""
     old.said = said
     assert suffered(context_of(shop_of()), DeadLine(("T01",)))[0].bit is False
+
+
+def test_what_arrives_on_a_new_connection_does_not_refute_it(old: Old) -> None:
+    """A till may find the line good again at the moment it is spared."""
+    shop = shop_of()
+    wire, till, context = shop.wires["T01"], shop.tills["T01"], context_of(shop)
+    spare = wire.spare
+
+    def and_upload(toxic: Toxic) -> ProxyState:
+        till.at_server = till.head
+        return spare(toxic)
+
+    wire.spare = and_upload  # type: ignore[method-assign]
+    bite, healed = suffered(context, DeadLine(("T01",)))
+    assert (bite.bit, healed.ok) == (True, True), bite
 
 
 def test_a_till_that_sells_nothing_shows_nothing(old: Old) -> None:
