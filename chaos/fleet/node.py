@@ -179,9 +179,9 @@ class Node:
         if status is None:
             raise NodeFailed(f"{self.plan.name}: process {pid} can't be ended")
         left = wait_gone(followers, self.plan.stop_deadline_s)
+        self._forget(pid, status, asked=True)
         if left:
             raise NodeFailed(f"{self.plan.name}: its processes {left} outlive it")
-        self._forget(pid, status, asked=True)
         return status
 
     def _notice(self) -> None:

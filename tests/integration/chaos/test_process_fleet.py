@@ -94,6 +94,16 @@ def test_a_proxy_or_a_warden_that_ends_is_lost_to_the_lab(fleet: ProcessFleet) -
     assert until(lambda: fleet.lost() == ["proxy", "warden"])
 
 
+def test_a_node_whose_children_outlive_it_was_ended_all_the_same(fleet: ProcessFleet) -> None:
+    """The stop fails and says why; it is no end that nobody asked for."""
+    begets = "import subprocess, time; subprocess.Popen(['sleep', '600']); open('ready', 'w'); time.sleep(600)"
+    fleet.stage(NodePlan(name="T01", argv=(sys.executable, "-c", begets), stop_deadline_s=0.3))
+    assert until((fleet.dir("T01") / "ready").exists)
+    with pytest.raises(NodeFailed, match="outlive it"):
+        fleet.stop("T01")
+    assert (fleet.state("T01"), fleet.unasked_endings()) == ("stopped", [])
+
+
 def test_a_node_that_ignores_the_end_is_killed(fleet: ProcessFleet) -> None:
     """After the plan's deadline; the status tells."""
     fleet.stage(NodePlan(name="T01", argv=STUBBORN, stop_deadline_s=0.3))
