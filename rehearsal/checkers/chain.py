@@ -12,7 +12,7 @@ from rehearsal.checkers.case import Case, Witness
 from rehearsal.checkers.entries import JournalKey, Journals
 from rehearsal.checkers.findings import Findings, Where
 from rehearsal.checkers.payload import Content, Continued, Receipt
-from rehearsal.checkers.rules import AMOUNT_MAX, QTY_MAX, SEQ_END, SKU_CHARS_MAX, genesis, link
+from rehearsal.checkers.rules import AMOUNT_MAX, COUNTER_MAX, QTY_MAX, SEQ_END, SKU_CHARS_MAX, genesis, link
 from rehearsal.model import CheckResult, Loss
 
 NAME = "chain"
@@ -190,4 +190,5 @@ def _bounded(receipt: Receipt) -> bool:
     amounts = [receipt.gross, receipt.tax, *(payment.amount for payment in receipt.payments)]
     amounts += [amount for line in receipt.lines for amount in (line.amount, line.tax)]
     lines = all(abs(line.qty) <= QTY_MAX and len(line.sku) <= SKU_CHARS_MAX for line in receipt.lines)
-    return lines and all(abs(amount) <= AMOUNT_MAX for amount in amounts)
+    counted = 1 <= receipt.counter <= COUNTER_MAX
+    return counted and lines and all(abs(amount) <= AMOUNT_MAX for amount in amounts)

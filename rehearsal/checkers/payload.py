@@ -180,7 +180,7 @@ def decode(payload: bytes, *, till: str, incarnation: str, seq: int) -> Content:
     """Return what an entry says. Raises NotAnEntry."""
     try:
         items = msgspec.msgpack.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotAnEntry(str(error)) from error
     if not isinstance(items, list) or not items:
         raise NotAnEntry("not an array")

@@ -13,6 +13,7 @@ import struct
 QTY_MAX = 10**9
 AMOUNT_MAX = 10**12
 SKU_CHARS_MAX = 64
+COUNTER_MAX = 999_999_999
 SEQ_END = 1 << 62
 
 

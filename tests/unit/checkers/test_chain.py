@@ -35,7 +35,8 @@ def test_the_documented_chain_is_computed() -> None:
 @pytest.mark.parametrize(
     "payload",
     [b"", b"\xc1", b"\x80", b"\x90", msgspec.msgpack.encode(["x"]), msgspec.msgpack.encode(["r", b"1"]),
-     msgspec.msgpack.encode(["o", b"1", 5, "x"]), msgspec.msgpack.encode(["z", *[1] * 15])],
+     msgspec.msgpack.encode(["o", b"1", 5, "x"]), msgspec.msgpack.encode(["z", *[1] * 15]),
+     b"\x91\xa1\xff", b"\x91" * 100_000],
 )  # fmt: skip
 def test_what_is_no_entry_is_named_as_such(payload: bytes) -> None:
     """Nothing is skipped or guessed."""
@@ -184,6 +185,17 @@ def test_a_receipt_out_of_bounds_may_be_set_aside_though_it_balances(
         entry[7][0][item] = value
     entry[9], entry[10] = entry[7][0][7], entry[7][0][6]
     entry[8] = [["cash", entry[9]]]
+    shop.derive()
+    shop.files["server/asides.csv"] = [_aside_row(shop, len(shop.tills["T01"].entries))]
+    assert ("a good entry was set aside" in _found(ask(shop, "chain"))) is good
+
+
+@pytest.mark.parametrize(("counter", "good"), [(0, False), (10**9 - 1, True), (10**9, False)])
+def test_a_counter_out_of_bounds_may_be_set_aside(ask: Try, counter: int, good: bool) -> None:
+    """No receipt with such a number can be posted."""
+    shop = open_shop()
+    shop.sell("T01", [("A", 1000, 0)])
+    shop.tills["T01"].entries[-1][3] = counter
     shop.derive()
     shop.files["server/asides.csv"] = [_aside_row(shop, len(shop.tills["T01"].entries))]
     assert ("a good entry was set aside" in _found(ask(shop, "chain"))) is good
