@@ -111,6 +111,8 @@ def conclude(found: tuple[Found, ...]) -> tuple[Outcome, str]:
         named = [f"{one.name}: {one.why}" for one in found if one.answer in answers]
         if named:
             return outcome, "; ".join(named)
-    if not found:
-        return Outcome.INCONCLUSIVE, "there is no figure to compare"
-    return Outcome.GO, f"{len(found)} figures are not slower"
+    compared = sum(one.answer is Answer.OK for one in found)
+    new = f", {len(found) - compared} declared new" * (compared < len(found))
+    if not compared:
+        return Outcome.INCONCLUSIVE, f"there is no figure to compare{new}"
+    return Outcome.GO, f"{compared} figure{'s are' if compared > 1 else ' is'} not slower{new}"

@@ -141,6 +141,8 @@ def test_a_jenkinsfile_is_balanced_and_has_its_stages() -> None:
     assert text.count("{") == text.count("}")
     assert text.count("(") == text.count(")")
     assert re.findall(r"stage\('([^']*)'\)", text) == ["Set up", "What a sale costs", "Rehearsal"]
+    gate = text[text.index("stage('What a sale costs')") : text.index("stage('Rehearsal')")]
+    assert re.search(r"catchError\(buildResult: 'FAILURE', stageResult: 'FAILURE'\) \{[^}]*tillproof gate", gate)
     assert "unstable('Tillproof: INCONCLUSIVE')" in text
     assert "error('Tillproof: INCONCLUSIVE')" in written("jenkins", "fail")
 

@@ -85,8 +85,15 @@ def test_the_worst_figure_decides() -> None:
     slow = Found(name="c", answer=Answer.SLOWER, why="slower")
     assert conclude((fine, open_, slow)) == (Outcome.NO_GO, "c: slower")
     assert conclude((fine, open_))[0] is Outcome.INCONCLUSIVE
-    assert conclude((fine,))[0] is Outcome.GO
+    assert conclude((fine,)) == (Outcome.GO, "1 figure is not slower")
     assert conclude(())[0] is Outcome.INCONCLUSIVE
+
+
+def test_what_is_declared_new_was_compared_with_nothing() -> None:
+    """It does not count among those that are not slower, and alone it is no GO."""
+    fine, new = Found(name="a", answer=Answer.OK), Found(name="b", answer=Answer.NEW, why="declared as new")
+    assert conclude((fine, new)) == (Outcome.GO, "1 figure is not slower, 1 declared new")
+    assert conclude((new,)) == (Outcome.INCONCLUSIVE, "there is no figure to compare, 1 declared new")
 
 
 @pytest.mark.parametrize(
