@@ -61,7 +61,7 @@ class Cashier:
         )
         self._performer = Performer(
             http=http, login=login, history=run.history("cashier"), samples=run.samples,
-            deadline_ms=run.plan.sale_deadline_ms,
+            deadline_ms=run.plan.sale_deadline_ms, by=person.cashier_id,
         )  # fmt: skip
         rate_per_s = till.rate_per_s / len(till.cashiers)
         self._stream = f"{till.name}|{seat.slot}"

@@ -108,14 +108,17 @@ class Login:
 
 
 class Performer:
-    """Sends operations of one seat."""
+    """Sends operations of one seat. `by`: the cashier in whose session, for the history."""
 
-    def __init__(self, *, http: Http, login: Login, history: History, samples: Samples, deadline_ms: int) -> None:
+    def __init__(
+        self, *, http: Http, login: Login, history: History, samples: Samples, deadline_ms: int, by: str = ""
+    ) -> None:
         self._http = http
         self._login = login
         self._history = history
         self._samples = samples
         self._deadline_us = deadline_ms * 1000
+        self._who = {"by": by} if by else {}
 
     def perform(
         self, operation: Operation, *, due_s: float, edited: Mapping[str, Any] | None = None
@@ -129,7 +132,7 @@ class Performer:
         asked = operation.asked if edited is None else {"basket": edited}
         body = _encode({"op_id": operation.op_id, **(operation.body if edited is None else edited)})
         n = self._history.invoke(
-            f=operation.f, op_id=operation.op_id, till=operation.till, asked=asked, repeat=repeat,
+            f=operation.f, op_id=operation.op_id, till=operation.till, asked={**asked, **self._who}, repeat=repeat,
             edited=edited is not None,
         )  # fmt: skip
         completed = False

@@ -1,8 +1,8 @@
 """Money: every receipt is recomputed from the basket that was asked for, to the cent.
 
 Convicts when header, lines, payments or tax of a receipt, on its till or on the server, differ from the
-basket and the documented rounding, when a refund or void does not mirror its original, or when a till gives
-more back of its own receipt, or in the end other money, than was paid.
+basket and the documented rounding, when it is on another cashier's name, when a refund or void does not mirror
+its original, or when a till gives more back of its own receipt, or in the end other money, than was paid.
 """
 
 from __future__ import annotations
@@ -126,6 +126,8 @@ def _binding(case: Case, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
 def _differences(attempt: Attempt, receipt: Receipt) -> Iterator[tuple[str, object, object]]:
     """Yield where a receipt is not what an attempt asked for: name, expected, found."""
     basket: dict[str, Any] = attempt.asked.get("basket") or {}
+    if attempt.asked.get("by", receipt.cashier) != receipt.cashier:
+        yield "cashier", attempt.asked["by"], receipt.cashier
     if receipt.kind == "void":
         number = basket.get("receipt_no") or attempt.asked.get("receipt_no")
         if number != receipt.ref:

@@ -65,7 +65,11 @@ class CopyCounter:
         }
         for attempt in range(ATTEMPTS):
             of = self._history.invoke(
-                f="sale", op_id=op_id, till=self._till, asked={"basket": basket}, repeat=attempt > 0
+                f="sale",
+                op_id=op_id,
+                till=self._till,
+                repeat=attempt > 0,
+                asked={"basket": basket, "by": self._who.cashier_id},
             )
             try:
                 answer = session.post("/v1/sales", {"op_id": op_id, **basket}, timeout_s=TIMEOUT_S)

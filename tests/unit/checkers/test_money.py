@@ -138,6 +138,17 @@ def test_another_basket_than_the_cashiers_is_convicted(ask: Try) -> None:
     assert convicted(ask(_with_entry(open_shop(), another), "money"), "lines asked for")
 
 
+def test_a_sale_on_another_cashiers_name_is_convicted(ask: Try) -> None:
+    """On till and server alike; a history without names compares none."""
+    shop = open_shop()
+    sale = shop.sell("T01", [("A", 1000, 0)])
+    invoke = next(line for line in shop.history if line.get("op_id") == sale)
+    invoke["by"] = shop.tills["T01"].entries[-1][6]
+    assert ask(shop, "money").verdict is Verdict.VALID
+    invoke["by"] = "K9"
+    assert convicted(ask(shop, "money"), "cashier")
+
+
 def test_an_unknown_outcome_must_be_explained_by_a_basket(ask: Try) -> None:
     """What nobody saw answered is still what somebody asked for."""
     shop = open_shop()

@@ -37,7 +37,7 @@ def performed(folder: Path, replies: list[Reply], attempts: int = 1) -> tuple[Sc
     http = Scripted(folder, replies)
     history = History(folder, "c0")
     login = Login(http, url="http://till/v1/session", credential={"cashier_id": "1", "pin": "1"})
-    performer = Performer(http=http, login=login, history=history, samples=Samples(), deadline_ms=2000)
+    performer = Performer(http=http, login=login, history=history, samples=Samples(), deadline_ms=2000, by="1")
     basket = {"lines": [], "payments": []}
     operation = Operation(f="sale", op_id="aa", till="T01", url="x/sales", body=basket, asked={"basket": basket})
     for _ in range(attempts):
@@ -52,6 +52,7 @@ def test_the_invoke_is_written_before_the_request_is_sent(tmp_path: Path) -> Non
     assert [at_send for _, at_send in http.seen] == ["invoke"]
     assert [line["type"] for line in lines] == ["invoke", "ok"]
     assert lines[1]["of"] == lines[0]["n"] and (lines[1]["receipt_no"], lines[1]["gross"]) == ("R", 5)
+    assert (lines[0]["by"], lines[0]["basket"]) == ("1", {"lines": [], "payments": []})
 
 
 def test_a_refused_session_is_renewed_within_the_attempt(tmp_path: Path) -> None:
