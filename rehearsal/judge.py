@@ -197,9 +197,8 @@ def _threshold(
     if value is None:
         return ThresholdResult(rule=rule, measured="not measured", passed=None)
     passed = threshold.holds(value)
-    untold = threshold.figure.startswith(experience.FELT)
-    untold = untold and results["experience"].verdict is not Verdict.INVALID
-    if not passed and (untold or (busy and is_duration(threshold))):
+    felt = threshold.figure.startswith(experience.FELT) and results["experience"].verdict is not Verdict.INVALID
+    if not passed and (felt or (busy and is_duration(threshold))):
         return ThresholdResult(rule=rule, measured=f"{shown(threshold.figure, value)}, not judged", passed=None)
     return ThresholdResult(rule=rule, measured=shown(threshold.figure, value), passed=passed)
 

@@ -101,7 +101,8 @@ def _told_anew(
         return attempts
     if before:
         _answers(findings, before)
-    for first in [attempt for attempt in before if attempt.result == "ok"][:1]:
+    first = next((attempt for attempt in before if attempt.result == "ok"), None)
+    if first is not None:
         posted = [receipt for receipt in on_server if receipt.counts]
         _kept(findings, first, {"server": posted}, {receipt.receipt_no for receipt in on_server})
     return later

@@ -35,9 +35,7 @@ def rows(evidence: Evidence, name: str, gaps: list[str]) -> Iterator[dict[str, s
     """Yield the rows of a CSV file that can be read; what stops the reading goes into `gaps`."""
     try:
         yield from evidence.rows(name)
-    except EvidenceMissing:
-        gaps.append(f"{name} is absent")
-    except EvidenceDamaged as error:
+    except (EvidenceMissing, EvidenceDamaged) as error:
         gaps.append(str(error))
     except _UNREADABLE as error:
         gaps.append(f"{name}: {error}")
@@ -49,9 +47,7 @@ def history(evidence: Evidence, gaps: list[str]) -> Iterator[dict[str, Any]]:
         for line in evidence.history():
             if isinstance(line, dict):
                 yield line
-    except EvidenceMissing:
-        gaps.append("history.jsonl is absent")
-    except EvidenceDamaged as error:
+    except (EvidenceMissing, EvidenceDamaged) as error:
         gaps.append(str(error))
     except _UNREADABLE as error:
         gaps.append(f"history.jsonl: {error}")

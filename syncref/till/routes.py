@@ -13,9 +13,9 @@ from syncref.core.selling import Basket, LineAsked, LineReturned, PaymentAsked, 
 from syncref.errors import NotFound, RequestInvalid
 from syncref.till.answers import Answer
 from syncref.till.desk import Desk
+from syncref.wire import PRINTABLE
 from syncref.wire import till_api as api
 from syncref.wire.till_api import (
-    PRINTABLE,
     DayOpenAnswer,
     PriceAnswer,
     ReceiptAnswer,

@@ -7,18 +7,18 @@ from typing import Annotated, Literal
 import msgspec
 
 from syncref.domain.masters import PRICE_LIST
+from syncref.wire import PRINTABLE
 
 DOCUMENT_ROWS_MAX = 1000
 MONEY_MAX = 10**12
 QTY_MAX = 10**12
 TIME_MAX = 1 << 52
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*$(?!\n)"  # a $ alone lets a line break at the end through
 
 OpId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$", min_length=32, max_length=32)]
-Key = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
-OptionalKey = Annotated[str, msgspec.Meta(max_length=64, pattern=_PRINTABLE)]
-ListName = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=_PRINTABLE)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
+OptionalKey = Annotated[str, msgspec.Meta(max_length=64, pattern=PRINTABLE)]
+ListName = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=PRINTABLE)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
 Pin = Annotated[str, msgspec.Meta(min_length=4, max_length=64)]
 Money = Annotated[int, msgspec.Meta(ge=0, le=MONEY_MAX)]
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=QTY_MAX)]

@@ -137,8 +137,8 @@ def decode_entry(payload: bytes) -> Entry:
     """
     try:
         entry: Entry = _decoder.decode(payload)
+    except msgspec.DecodeError:
+        raise
     except UNREADABLE as error:
-        if isinstance(error, msgspec.DecodeError):
-            raise
         raise msgspec.DecodeError(str(error)) from error
     return entry

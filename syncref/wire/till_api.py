@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from syncref.wire import PRINTABLE
 from syncref.wire.entry import AMOUNT_MAX, LINES_MAX, PAYMENTS_MAX, QTY_MAX, ReceiptKind
 
 INT_MAX = 2**53
 Money = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX, description="minor units")]
 Qty = Annotated[int, msgspec.Meta(ge=1, le=QTY_MAX, description="thousandths of the selling unit")]
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$(?!\n)"  # a $ alone lets a line break at the end through
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
 OpId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", description="128-bit operation id in hex")]
 Sync = Literal["synced", "stored"]

@@ -96,6 +96,7 @@ def test_a_proxy_or_a_warden_that_ends_is_lost_to_the_lab(fleet: ProcessFleet) -
 
 def test_a_node_whose_children_outlive_it_was_ended_all_the_same(fleet: ProcessFleet) -> None:
     """The stop fails and says why; it is no end that nobody asked for."""
+    # a child that outlives its parent; both wait longer than the test, whose clean-up ends them
     begets = "import subprocess, time; subprocess.Popen(['sleep', '600']); open('ready', 'w'); time.sleep(600)"
     fleet.stage(NodePlan(name="T01", argv=(sys.executable, "-c", begets), stop_deadline_s=0.3))
     assert until((fleet.dir("T01") / "ready").exists)

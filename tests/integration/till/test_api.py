@@ -132,6 +132,7 @@ def test_whoever_knocks_without_end_keeps_no_cashier_waiting_for_long(
 ) -> None:
     """Log-ins need no token, and are done one at a time: beyond a bound they are refused cheaply."""
     desk = shop.till.desk
+    # long enough that some wait for others, as for a real PIN's hash
     monkeypatch.setattr(desk.sessions, "log_in", lambda *_: time.sleep(0.002) or "token")
 
     async def knock() -> list[object]:

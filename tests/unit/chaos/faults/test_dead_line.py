@@ -64,7 +64,7 @@ def test_what_arrives_on_a_new_connection_does_not_refute_it(old: Old) -> None:
         till.at_server = till.head
         return spare(toxic)
 
-    wire.spare = and_upload  # type: ignore[method-assign]
+    wire.spare = and_upload  # type: ignore[method-assign]  # the till uses the spared line at once
     bite, healed = suffered(context, DeadLine(("T01",)))
     assert (bite.bit, healed.ok) == (True, True), bite
 
